@@ -1,0 +1,99 @@
+//! The one error type of the crate: a kind for programs, a sentence for people, a source for the chain.
+//!
+//! Every module returns it; the Python layer turns each kind into the exception that programs know.
+//! Texts never hold keys or tokens, and `Debug` prints the same text as `Display`.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a program can decide by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller's argument can't be used: a connection string, a key, an option.
+    InvalidArgument,
+    /// No connection could be made: refused, unreachable, name unknown, timed out, hub not available.
+    ConnectionFailed,
+    /// An existing connection was lost.
+    ConnectionDropped,
+    /// There is no connection, and none is to be made for this call.
+    NotConnected,
+    /// The hub refused the credentials.
+    Unauthorized,
+    /// The peer broke the protocol, or refused the client for another reason than its credentials.
+    Protocol,
+    /// The TLS handshake failed: an untrusted certificate, a wrong host name.
+    Tls,
+    /// No answer within the call's time.
+    Timeout,
+    /// The call was cancelled, by `disconnect` or by its caller.
+    Cancelled,
+    /// The client has been shut down.
+    ShutDown,
+    /// The hub answered with this status instead of a success.
+    Service(u16),
+    /// A file or the system failed: a data file, a certificate, a port in use.
+    System,
+}
+
+/// An error: its kind, one sentence, and what caused it.
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
+}
+
+impl Error {
+    /// An error of this kind; the message is a whole sentence without keys or tokens.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// The same error, with what caused it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// What a program can decide by.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The sentence without its causes.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}: {self}", self.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

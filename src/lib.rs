@@ -1,0 +1,8 @@
+//! Azure IoT Hub for Python on a Rust core: device, service and provisioning clients, and a local hub.
+//!
+//! The folders are named after the parties. The ground floor knows none of them:
+//! - [`error`]: the one error type.
+//!
+//! `make lint` greps that no party imports another and that nothing imports the top.
+
+pub mod error;
