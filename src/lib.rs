@@ -1,8 +1,12 @@
 //! Azure IoT Hub for Python on a Rust core: device, service and provisioning clients, and a local hub.
 //!
 //! The folders are named after the parties. The ground floor knows none of them:
-//! - [`error`]: the one error type.
+//! - [`error`]: the one error type; [`clock`]: time that tests can move; [`home`]: shared files of this machine.
+//! - [`auth`]: connection strings and shared access signatures.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
+pub mod auth;
+pub mod clock;
 pub mod error;
+pub mod home;
