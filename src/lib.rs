@@ -2,7 +2,8 @@
 //!
 //! The folders are named after the parties. The ground floor knows none of them:
 //! - [`error`]: the one error type; [`clock`]: time that tests can move; [`home`]: shared files of this machine.
-//! - [`auth`]: connection strings and shared access signatures.
+//! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
+//! - [`protocol`]: the contract of IoT Hub: topics, message properties.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
@@ -10,3 +11,5 @@ pub mod auth;
 pub mod clock;
 pub mod error;
 pub mod home;
+pub mod protocol;
+pub mod tls;

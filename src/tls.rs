@@ -1,0 +1,191 @@
+//! TLS for every client and the hub: one provider (ring), one way to decide whom to trust.
+//!
+//! Roots are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` count on every platform), or the PEM text
+//! or bundle the user names instead. For loopback host names, and for those only, the local hub's own
+//! CA is trusted too, so that a script needs nothing but its connection string.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::home;
+
+/// Whom a client trusts besides the local CA.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// The certificates of the system.
+    #[default]
+    System,
+    /// Only those in this PEM text (`server_verification_cert`).
+    Pem(String),
+    /// Only those in this file, or in the files of this folder (`REQUESTS_CA_BUNDLE`).
+    Bundle(std::path::PathBuf),
+}
+
+/// The one crypto provider; nothing relies on a process-wide default.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
+}
+
+/// A client's TLS configuration for a host: TLS 1.2 and 1.3, server certificate and host name checked.
+///
+/// `protocols` is what ALPN offers: `http/1.1` for REST, nothing for MQTT and AMQP.
+///
+/// # Errors
+/// `InvalidArgument` if the PEM text or bundle holds no certificate, `System` if it can't be read.
+pub fn client_config(host: &str, roots: &Roots, protocols: &[&str]) -> Result<Arc<ClientConfig>> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(tls_setup)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier(host, roots)?)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
+    let mut store = match roots {
+        Roots::System => system_roots().clone(),
+        Roots::Pem(text) => store_of(pem_certificates(text.as_bytes()), "server_verification_cert")?,
+        Roots::Bundle(path) => store_of(bundle_certificates(path)?, &path.display().to_string())?,
+    };
+    if is_loopback(host) {
+        store.add_parsable_certificates(local_ca());
+    }
+    if store.is_empty() {
+        return Err(Error::new(
+            ErrorKind::System,
+            "this system has no CA certificates: install its ca-certificates package, or set SSL_CERT_FILE to a PEM file",
+        ));
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider());
+    let verifier = verifier.build().map_err(tls_setup)?;
+    Ok(verifier)
+}
+
+fn tls_setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::System, "TLS could not be set up").caused_by(error)
+}
+
+/// The system's roots, read once per process: reading them costs milliseconds, and a program may have
+/// a thousand clients. Certificates that can't be read are left out.
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if store.is_empty() {
+            let fallback = fallback_bundle().get().map(|path| bundle_certificates(path));
+            store.add_parsable_certificates(fallback.and_then(Result::ok).unwrap_or_default());
+        }
+        store
+    })
+}
+
+/// A bundle to use where the system has no roots (slim containers): certifi's, named by the Python layer.
+pub fn fallback_bundle() -> &'static OnceLock<std::path::PathBuf> {
+    static BUNDLE: OnceLock<std::path::PathBuf> = OnceLock::new();
+    &BUNDLE
+}
+
+/// Read anew for each client: the hub may have made it a moment ago.
+fn local_ca() -> Vec<CertificateDer<'static>> {
+    let path = home::data_dir().map(|folder| folder.join(home::CA_CERTIFICATE));
+    path.and_then(|path| std::fs::read(path).ok()).map(|pem| pem_certificates(&pem)).unwrap_or_default()
+}
+
+fn pem_certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).filter_map(std::result::Result::ok).collect()
+}
+
+fn bundle_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let unreadable = |error| {
+        let text =
+            format!("could not find a suitable TLS CA certificate bundle, invalid path: {}", path.display());
+        Error::new(ErrorKind::System, text).caused_by(error)
+    };
+    if !path.is_dir() {
+        return Ok(pem_certificates(&std::fs::read(path).map_err(unreadable)?));
+    }
+    let files = std::fs::read_dir(path).map_err(unreadable)?.filter_map(std::result::Result::ok);
+    Ok(files
+        .filter_map(|file| std::fs::read(file.path()).ok())
+        .flat_map(|pem| pem_certificates(&pem))
+        .collect())
+}
+
+fn store_of(certificates: Vec<CertificateDer<'static>>, origin: &str) -> Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(certificates);
+    if store.is_empty() {
+        let text = format!("{origin} holds no PEM certificate that can be used");
+        return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
+    Ok(store)
+}
+
+/// Whether a host name (with or without a port or brackets) means this machine: only such names may be
+/// vouched for by the local CA, and they never use a proxy from the environment.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let (name, _) = split_port(host);
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Split `host:port`; the brackets of an IPv6 address are taken off.
+#[must_use]
+pub fn split_port(host: &str) -> (&str, Option<u16>) {
+    if let Some(rest) = host.strip_prefix('[') {
+        let (name, port) = rest.split_once(']').unwrap_or((rest, ""));
+        return (name, port.strip_prefix(':').and_then(|port| port.parse().ok()));
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') => (name, port.parse().ok()),
+        _ => (host, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback() {
+        for host in ["localhost", "LocalHost:8443", "127.0.0.1", "127.8.9.1:443", "::1", "[::1]:8443"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in
+            ["myhub.azure-devices.net", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", ""]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_split_off_names_and_addresses() {
+        assert_eq!(split_port("h:8443"), ("h", Some(8443)));
+        assert_eq!(split_port("h"), ("h", None));
+        assert_eq!(split_port("[::1]:8443"), ("::1", Some(8443)));
+        assert_eq!(split_port("::1"), ("::1", None));
+    }
+
+    #[test]
+    fn a_text_without_certificates_is_refused() {
+        let error = client_config("h", &Roots::Pem("nonsense".into()), &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        let error = client_config("h", &Roots::Bundle("/does/not/exist".into()), &[]).unwrap_err();
+        assert!(error.to_string().contains("/does/not/exist"));
+    }
+}
