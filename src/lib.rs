@@ -13,3 +13,6 @@ pub mod error;
 pub mod home;
 pub mod protocol;
 pub mod tls;
+
+#[cfg(feature = "python")]
+mod python;

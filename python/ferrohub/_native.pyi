@@ -1,0 +1,6 @@
+"""The native core. Private: use `ferrohub` and `azure.iot`."""
+
+class CoreError(Exception):
+    """An error of the core; `args` is (kind, message, causes)."""
+
+    args: tuple[str, str, list[str]]

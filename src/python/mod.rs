@@ -1,0 +1,16 @@
+//! The only code that knows Python: `ferrohub._native`, private to the Python package.
+//!
+//! Each file binds one party. Facades, models and public exceptions are Python, over these handles.
+
+mod errors;
+mod runtime;
+
+use pyo3::prelude::*;
+
+/// The native core; its classes are private, use `ferrohub` and `azure.iot`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(module)?;
+    runtime::register(module)?;
+    Ok(())
+}
