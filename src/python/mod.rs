@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 /// The native core; its classes are private, use `ferrohub` and `azure.iot`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(module)?;
     runtime::register(module)?;
     Ok(())
