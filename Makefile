@@ -10,7 +10,7 @@ MATURIN_FLAGS ?= --release
 CARGO_DENY_VERSION := 0.20.2
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
-.PHONY: help dev tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python licenses wheels clean
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python licenses wheels clean
 
 help:
 	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
@@ -36,6 +36,12 @@ $(VENV)/dropin: $(VENV)/tools $(shell find dropin -type f -not -path '*/__pycach
 dev: $(VENV)/tools $(VENV)/dropin
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --locked $(MATURIN_FLAGS)
 
+# For this machine only, from the same build: what the tests install into environments of their own.
+local-wheels: dev
+	@rm -rf build/wheels
+	@$(BIN)/maturin build --quiet --locked $(MATURIN_FLAGS) --compatibility linux --out build/wheels
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheels ./dropin
+
 $(OFFICIAL)/installed: requirements-official.txt
 	$(PYTHON) -m venv $(OFFICIAL)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(OFFICIAL)/bin/python -m pip install --quiet --requirement requirements-official.txt
@@ -53,12 +59,12 @@ test: test-rust test-python test-pythons
 test-rust:
 	cargo test --locked --quiet
 
-test-python: dev official
+test-python: dev local-wheels official
 	$(BIN)/python -m pytest
 
 # The suite runs on one Python, the tutorial on the others that are found.
-test-pythons: dev
-	@$(BIN)/python scripts/other_pythons.py 3.9 3.10 3.11 3.12 3.13 3.14
+test-pythons: local-wheels
+	@$(BIN)/python scripts/other_pythons.py build/wheels 3.9 3.10 3.11 3.12 3.13 3.14
 
 # --- linting ------------------------------------------------------------------------------------------------------
 
