@@ -2,6 +2,7 @@
 //!
 //! Each file binds one party. Facades, models and public exceptions are Python, over these handles.
 
+mod device;
 mod errors;
 mod runtime;
 
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 /// The native core; its classes are private, use `ferrohub` and `azure.iot`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    device::register(module)?;
     errors::register(module)?;
     runtime::register(module)?;
     Ok(())
