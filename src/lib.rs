@@ -4,13 +4,19 @@
 //! - [`error`]: the one error type; [`clock`]: time that tests can move; [`home`]: shared files of this machine.
 //! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
+//! - [`mqtt`]: an MQTT connection.
+//!
+//! The parties stand on it and never on one another:
+//! - [`device`]: the client of a device or module.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
 pub mod auth;
 pub mod clock;
+pub mod device;
 pub mod error;
 pub mod home;
+pub mod mqtt;
 pub mod protocol;
 pub mod tls;
 

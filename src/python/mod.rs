@@ -2,6 +2,7 @@
 //!
 //! Each file binds one party. Facades, models and public exceptions are Python, over these handles.
 
+mod device;
 mod errors;
 mod runtime;
 
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    device::register(module)?;
     errors::register(module)?;
     runtime::register(module)?;
     Ok(())
