@@ -11,6 +11,7 @@ pub mod auth;
 pub mod clock;
 pub mod error;
 pub mod home;
+pub mod hub;
 pub mod protocol;
 pub mod tls;
 
