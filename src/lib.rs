@@ -16,6 +16,7 @@ pub mod clock;
 pub mod device;
 pub mod error;
 pub mod home;
+pub mod hub;
 pub mod mqtt;
 pub mod protocol;
 pub mod tls;
