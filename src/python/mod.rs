@@ -15,5 +15,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     errors::register(module)?;
     runtime::register(module)?;
-    Ok(())
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
