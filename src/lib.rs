@@ -5,6 +5,9 @@
 //! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
 //!
+//! On it stand the parties, which know nothing of one another:
+//! - [`service`]: back-end client of the REST interface.
+//!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
 pub mod auth;
@@ -12,6 +15,7 @@ pub mod clock;
 pub mod error;
 pub mod home;
 pub mod protocol;
+pub mod service;
 pub mod tls;
 
 #[cfg(feature = "python")]

@@ -4,6 +4,7 @@
 
 mod errors;
 mod runtime;
+mod service;
 
 use pyo3::prelude::*;
 
@@ -12,5 +13,6 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     runtime::register(module)?;
+    service::register(module)?;
     Ok(())
 }
