@@ -31,3 +31,20 @@ class DeviceClient:
     def patch_reported_properties(self, patch: bytes, timeout: float | None) -> None: ...
     def enable_desired_patches(self, timeout: float | None) -> None: ...
     def next_desired_patch(self, timeout: float | None) -> bytes | None: ...
+
+@final
+class ServiceTransport:
+    """The REST endpoint of one hub: a kept connection pool, a signature per request, retries."""
+
+    def __new__(
+        cls, host_name: str, platform: str, policy: str | None = None, key: str | None = None
+    ) -> ServiceTransport: ...
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None = None,
+        limit: float = 100.0,
+    ) -> tuple[int, str, list[tuple[str, str]], bytes, str, int]:
+        """Send and wait; gives (status, reason, headers, body, url, attempts). Raises CoreError."""
