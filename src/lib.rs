@@ -9,6 +9,9 @@
 //! The parties stand on it and never on one another:
 //! - [`device`]: the client of a device or module.
 //!
+//! On it stand the parties, which know nothing of one another:
+//! - [`service`]: back-end client of the REST interface.
+//!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
 pub mod auth;
@@ -19,6 +22,7 @@ pub mod home;
 pub mod hub;
 pub mod mqtt;
 pub mod protocol;
+pub mod service;
 pub mod tls;
 
 #[cfg(feature = "python")]
