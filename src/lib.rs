@@ -8,13 +8,15 @@
 //!
 //! The parties stand on it and never on one another:
 //! - [`device`]: the client of a device or module.
-//!
-//! On it stand the parties, which know nothing of one another:
 //! - [`service`]: back-end client of the REST interface.
+//! - [`hub`]: the local hub.
+//!
+//! On top, imported by nothing: [`cli`], the `ferrohub` command, and the Python module.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod device;
 pub mod error;
