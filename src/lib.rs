@@ -6,11 +6,10 @@
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
 //! - [`mqtt`]: an MQTT connection.
 //!
-//! The parties stand on it and never on one another:
-//! - [`device`]: the client of a device or module.
-//!
 //! On it stand the parties, which know nothing of one another:
-//! - [`service`]: back-end client of the REST interface.
+//! - [`device`]: the client of a device or module.
+//! - [`service`]: the client of a back end: REST.
+//! - [`hub`]: the local hub, a second opinion on the protocol.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
@@ -19,6 +18,7 @@ pub mod clock;
 pub mod device;
 pub mod error;
 pub mod home;
+pub mod hub;
 pub mod mqtt;
 pub mod protocol;
 pub mod service;
