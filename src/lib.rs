@@ -6,10 +6,10 @@
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
 //! - [`mqtt`]: an MQTT connection.
 //!
-//! The parties stand on it and never on one another:
+//! On it stand the parties, which know nothing of one another:
 //! - [`device`]: the client of a device or module.
-//! - [`service`]: back-end client of the REST interface.
-//! - [`hub`]: the local hub.
+//! - [`service`]: the client of a back end: REST.
+//! - [`hub`]: the local hub, a second opinion on the protocol.
 //!
 //! On top, imported by nothing: [`cli`], the `ferrohub` command, and the Python module.
 //!
