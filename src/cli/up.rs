@@ -8,7 +8,6 @@ use serde_json::json;
 use super::attached;
 use super::output::{complain, say};
 use super::state_file::{RunningHub, StateFile, running_hub};
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::control::describe_error;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
@@ -51,8 +50,8 @@ impl Up {
             data: self.data.clone(),
             host_name: self.host_name.clone(),
             key: self.owner_key(),
-            clock: Clock::system(),
             notices,
+            ..HubOptions::default()
         };
         let hub = match Hub::start(options).await {
             Ok(hub) => Arc::new(hub),

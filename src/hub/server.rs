@@ -21,6 +21,7 @@ use super::telemetry::TelemetryMessage;
 use super::{HubError, HubSettings, HubState, Statistics};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home;
 use crate::protocol::identity::IdentityId;
 use crate::tls;
 
@@ -48,6 +49,8 @@ pub struct HubOptions {
     pub key: OwnerKey,
     /// Time, for tokens and timestamps.
     pub clock: Clock,
+    /// The folder for the CA, in place of [`home::data_dir`], where clients look for it.
+    pub home: Option<PathBuf>,
     /// Who is told what happens.
     pub notices: Notices,
 }
@@ -73,7 +76,8 @@ impl Hub {
     pub async fn start(options: HubOptions) -> Result<Self> {
         let public_name = public_name(&options)?;
         let ports = Ports::listen(&options, public_name).await?;
-        let certificate = server_certificate(public_name)?;
+        let home = options.home.clone().or_else(home::data_dir);
+        let certificate = server_certificate(home.as_deref(), public_name)?;
         let host = public_name.unwrap_or("localhost");
         let key = match (public_name, options.key.clone()) {
             (Some(_), OwnerKey::WellKnown) => OwnerKey::Random,
