@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::attached;
-use super::output::{complain, say};
+use super::output::{complain, say, say_without_waiting};
 use super::state_file::{RunningHub, StateFile, running_hub};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::control::describe_error;
@@ -43,7 +43,7 @@ pub(super) struct Up {
 impl Up {
     /// The exit code, unless the error is still to be told.
     pub(super) async fn run(self) -> Result<u8> {
-        let notices = if self.json { Notices::default() } else { Notices::to(say) };
+        let notices = if self.json { Notices::default() } else { Notices::to(say_without_waiting()) };
         let options = HubOptions {
             port: self.port,
             standard_ports: self.standard_ports,

@@ -15,7 +15,7 @@ use super::certificates::server_certificate;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
-use super::listen::{self, Reach};
+use super::listen::{self, HTTPS_PORT, MQTT_PORT, Reach};
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
 use super::{HubError, HubSettings, HubState, Statistics};
@@ -25,9 +25,6 @@ use crate::home;
 use crate::protocol::identity::IdentityId;
 use crate::tls;
 
-/// The standard ports: MQTT clients of Microsoft's need the first, REST without a port the second.
-const MQTT_PORT: u16 = 8883;
-const HTTPS_PORT: u16 = 443;
 /// How long connections may take to end when the hub stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(700);
 /// A pause after a failed accept: out of file handles, most often, which only time can mend.

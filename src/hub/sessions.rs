@@ -90,7 +90,7 @@ impl HubState {
         fits.then(|| rest.trim_start_matches('/').trim_start_matches('?'))
     }
 
-    /// Note that an identity has connected. For the newest of its connections only.
+    /// Note that an identity has connected.
     pub fn connected(&self, session: &DeviceSession) {
         let model_id = session.model_id.clone();
         self.set_presence(&session.id, |presence| {
@@ -99,9 +99,9 @@ impl HubState {
         });
     }
 
-    /// Note that an identity's connection has ended and no newer one has taken its place.
+    /// Note that an identity's connection has ended, unless a newer one has taken its place.
     pub fn disconnected(&self, id: &IdentityId) {
-        self.set_presence(id, |presence| presence.connected = false);
+        self.set_presence(id, |presence| presence.connected = self.connections.is_connected(id));
     }
 
     /// Nobody is answered, so nobody waits for the disk.

@@ -94,7 +94,9 @@ async fn a_stopped_hub_leaves_its_port_and_its_data_file() {
     let port = hub.hub.port();
     let hub = hub.restart().await;
     assert_eq!(hub.rest("GET", "/devices/d", None).await.0, 200);
-    let again = Hub::start(HubOptions { port, ..HubOptions::default() }).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let options = HubOptions { port, home: Some(home.path().to_owned()), ..HubOptions::default() };
+    let again = Hub::start(options).await.unwrap();
     assert_eq!(again.port(), port);
 }
 

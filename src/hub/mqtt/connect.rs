@@ -64,7 +64,10 @@ pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusa
     let connection = hub.connections.open(&id);
     // Once more: from here on the registry closes the connection when it deletes, disables or rekeys the
     // identity, but it may have done so a moment ago.
-    let device = authenticate()?;
+    let device = authenticate().inspect_err(|_| {
+        connection.leave();
+        hub.disconnected(&id);
+    })?;
     Ok(Accepted {
         id,
         device,
