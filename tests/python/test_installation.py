@@ -37,7 +37,15 @@ class Environment:
         return Environment(shutil.copytree(self.folder, self.folder.with_name("copy"), symlinks=True))
 
     def pip(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            self.python,
+            "--disable-pip-version-check",
+            *arguments,
+        ]
         done = run(*command, timeout=200)
         assert done.code == 0, done.err
 
@@ -155,7 +163,9 @@ def test_the_wheels_hold_what_they_promise() -> None:
 
 def test_no_file_has_the_name_of_an_official_one(both: Environment) -> None:
     def files(*distributions: str) -> set[str]:
-        records = [next(both.folder.glob(f"lib/python*/site-packages/{name}-*.dist-info/RECORD")) for name in distributions]
+        records = [
+            next(both.folder.glob(f"lib/python*/site-packages/{name}-*.dist-info/RECORD")) for name in distributions
+        ]
         return {line.split(",")[0] for record in records for line in record.read_text().splitlines()}
 
     assert not files("ferrohub", "ferrohub_azure") & files("azure_iot_device", "azure_iot_hub")
