@@ -1,7 +1,9 @@
 """Create a device and a module on it, and print their keys. Running it again finds them and prints the same keys.
 
-export IOTHUB_CONNECTION_STRING='...'     # `ferrohub up` prints one; the Azure portal shows it for a real hub
-python create_module.py
+Run it:
+
+    export IOTHUB_CONNECTION_STRING='...'     # `ferrohub up` prints one; the Azure portal shows it for a real hub
+    python create_module.py
 """
 
 from __future__ import annotations

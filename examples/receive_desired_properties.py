@@ -1,7 +1,9 @@
 """Be the module: wait for changes of its desired properties and print each. Ctrl-C ends it.
 
-export MODULE_CONNECTION_STRING='...'     # `ferrohub connection-string myFirstDevice myFirstModule` prints it
-python receive_desired_properties.py
+Run it:
+
+    export MODULE_CONNECTION_STRING='...'     # `ferrohub connection-string myFirstDevice myFirstModule` prints it
+    python receive_desired_properties.py
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Change a desired property of the module's twin; print the twin's properties before and after.
 
-export IOTHUB_CONNECTION_STRING='...'
-python update_desired_properties.py [telemetry interval]
+Run it:
+
+    export IOTHUB_CONNECTION_STRING='...'
+    python update_desired_properties.py [telemetry interval]
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
 //! - [`mqtt`]: an MQTT connection.
 //!
-//! The parties stand on it and never on one another:
+//! On it stand the parties, which know nothing of one another:
 //! - [`device`]: the client of a device or module.
+//! - [`service`]: the client of a back end: REST.
+//! - [`hub`]: the local hub, a second opinion on the protocol.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
@@ -16,8 +18,10 @@ pub mod clock;
 pub mod device;
 pub mod error;
 pub mod home;
+pub mod hub;
 pub mod mqtt;
 pub mod protocol;
+pub mod service;
 pub mod tls;
 
 #[cfg(feature = "python")]

@@ -33,13 +33,13 @@ pub(super) enum Purpose {
 pub(super) struct Intake {
     requests: UnboundedReceiver<Request<Purpose>>,
     batch: Vec<Request<Purpose>>,
-    alarm: Pin<Box<Sleep>>,
-    armed: bool,
+    /// Goes off at the next deadline.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Intake {
     pub(super) fn new(requests: UnboundedReceiver<Request<Purpose>>) -> Self {
-        Self { requests, batch: Vec::new(), alarm: Box::pin(sleep_until(Instant::now())), armed: false }
+        Self { requests, batch: Vec::new(), alarm: None }
     }
 
     /// Move new requests to `outbound`; whether there were any. Registers for more, and for the next deadline.
@@ -55,14 +55,14 @@ impl Intake {
 
     fn poll_deadlines(&mut self, context: &mut Context<'_>, outbound: &mut Outbound<Purpose>) {
         while let Some(deadline) = outbound.next_deadline() {
-            if !self.armed || self.alarm.deadline() > deadline {
-                self.alarm.as_mut().reset(deadline);
-                self.armed = true;
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if alarm.deadline() > deadline {
+                alarm.as_mut().reset(deadline);
             }
-            if self.alarm.as_mut().poll(context).is_pending() {
+            if alarm.as_mut().poll(context).is_pending() {
                 return;
             }
-            self.armed = false;
+            self.alarm = None;
             outbound.expire(Instant::now());
         }
     }

@@ -10,6 +10,8 @@ use super::credentials::Credentials;
 
 /// The device API version that the official Python package speaks.
 const API_VERSION: &str = "2019-10-01";
+/// The one it speaks for a client that names its model.
+const MODEL_API_VERSION: &str = "2020-09-30";
 /// MQTT over TLS.
 const MQTT_PORT: u16 = 8883;
 
@@ -28,6 +30,8 @@ pub struct Options {
     pub credentials: Credentials,
     /// What the client says it is; sent percent-encoded.
     pub user_agent: String,
+    /// The plug and play model, `dtmi:…`.
+    pub model_id: Option<String>,
     /// Whom to trust.
     pub roots: Roots,
     /// Seconds of silence after which the hub is asked whether it is there. Default 60.
@@ -62,6 +66,7 @@ impl Options {
             module_id,
             credentials,
             user_agent: format!("ferrohub/{}", env!("CARGO_PKG_VERSION")),
+            model_id: None,
             roots: Roots::System,
             keep_alive_seconds: 60,
             auto_connect: true,
@@ -86,7 +91,15 @@ impl Options {
     #[must_use]
     pub fn user_name(&self) -> String {
         let agent = quote_component(&self.user_agent);
-        format!("{}/{}/?api-version={API_VERSION}&DeviceClientType={agent}", self.host_name, self.client_id())
+        let (version, model) = match &self.model_id {
+            Some(model) => (MODEL_API_VERSION, format!("&model-id={}", quote_component(model))),
+            None => (API_VERSION, String::new()),
+        };
+        format!(
+            "{}/{}/?api-version={version}&DeviceClientType={agent}{model}",
+            self.host_name,
+            self.client_id()
+        )
     }
 
     /// What the token is for.
@@ -125,6 +138,9 @@ mod tests {
             module.user_name(),
             "localhost/dev1/mod1/?api-version=2019-10-01&DeviceClientType=agent%2F1%20%283.11%3BLinux%29"
         );
+        module.model_id = Some("dtmi:com:example:Thermostat;1".into());
+        assert!(module.user_name().contains("/?api-version=2020-09-30&"));
+        assert!(module.user_name().ends_with("&model-id=dtmi%3Acom%3Aexample%3AThermostat%3B1"));
         assert_eq!(module.resource(), "localhost/devices/dev1/modules/mod1");
         assert_eq!(options(None).resource(), "localhost/devices/dev1");
     }

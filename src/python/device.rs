@@ -25,6 +25,7 @@ struct ClientOptions {
     shared_access_key: String,
     sastoken_ttl: u64,
     user_agent: String,
+    model_id: Option<String>,
     server_verification_cert: Option<String>,
     keep_alive: u16,
     auto_connect: bool,
@@ -40,6 +41,7 @@ impl ClientOptions {
         let mut options = Options::new(self.host_name, self.device_id, self.module_id, credentials);
         options.gateway_host_name = self.gateway_host_name;
         options.user_agent = self.user_agent;
+        options.model_id = self.model_id;
         options.roots = self.server_verification_cert.map_or(Roots::System, Roots::Pem);
         options.keep_alive_seconds = self.keep_alive;
         options.auto_connect = self.auto_connect;

@@ -5,6 +5,7 @@
 mod device;
 mod errors;
 mod runtime;
+mod service;
 
 use pyo3::prelude::*;
 
@@ -15,5 +16,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     errors::register(module)?;
     runtime::register(module)?;
+    service::register(module)?;
     Ok(())
 }
