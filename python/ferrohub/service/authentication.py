@@ -12,7 +12,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Protocol
+    from typing import Any, Protocol
 
     class AccessToken(Protocol):
         """What a credential hands out: the token and when it expires (seconds since 1970)."""
@@ -134,13 +134,13 @@ def _checked_key(key: str) -> str:
 class TokenAuthorization:
     """Bearer tokens of a credential, asked for when the last has less than five minutes left."""
 
-    policy_name: Optional[str] = None
-    key: Optional[str] = None
+    policy_name: str | None = None
+    key: str | None = None
 
     def __init__(self, host_name: str, credential: TokenCredential) -> None:
         self.host_name = host_name
         self._get_token = credential.get_token
-        self._token: Optional[AccessToken] = None
+        self._token: AccessToken | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         """The Authorization header with a token that is good for some minutes."""

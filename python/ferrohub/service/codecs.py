@@ -8,7 +8,6 @@ Used by the model classes only; no I/O.
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, time, timedelta, timezone
 
 TYPE_CHECKING = False
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     Decode = Callable[[Any, bool], Any]
     Encode = Callable[[Any, Optional[KeyTransformer]], Any]
 
-_DATETIME = re.compile(
+_DATETIME = (
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?"
 )
 _PLAIN_TYPES = frozenset((str, int, float, bool))
@@ -78,12 +77,14 @@ def _decode_bool(value: Any, lenient: bool) -> bool:
 def decode_datetime(text: str) -> datetime:
     """Read an RFC 3339 time. `Z` and offsets make it aware, without them it is naive; digits of the second
     beyond microseconds are cut."""
-    match = _DATETIME.fullmatch(text)
+    import re  # slow to import, and needed from here on only
+
+    match = re.fullmatch(_DATETIME, text)
     if match is None:
         raise ValueError(f"Invalid datetime string: {text}")
     year, month, day, hour, minute, second, fraction, zulu, sign, hours, minutes = match.groups()
     microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    zone: Optional[timezone] = None
+    zone: timezone | None = None
     if zulu:
         zone = timezone.utc
     elif sign:
@@ -120,13 +121,10 @@ def _encode_duration(value: timedelta) -> str:
     hours, seconds = divmod(value.seconds, 3600)
     minutes, seconds = divmod(seconds, 60)
     fraction = f".{value.microseconds:06}".rstrip("0") if value.microseconds else ""
-    days = f"{value.days}D" if value.days else ""
-    clock = (
-        (f"{hours}H" if hours else "")
-        + (f"{minutes}M" if minutes else "")
-        + (f"{seconds}{fraction}S" if seconds or fraction else "")
-    )
-    return f"{sign}P{days}" + (f"T{clock}" if clock or not days else "")
+    parts = ((hours, "H", ""), (minutes, "M", ""), (seconds, "S", fraction))
+    clock = "".join(f"{number}{more}{unit}" for number, unit, more in parts if number or more)
+    days = f"{value.days}D" if value.days or not clock else ""
+    return f"{sign}P{days}" + (f"T{clock}" if clock else "")
 
 
 def _encode_any(value: Any, transform: Any) -> Any:
@@ -179,7 +177,7 @@ def _list_of(name: str, member: Codec) -> Codec:
             raise TypeError(f"Cannot deserialize as {name} an object of type {type(value)}")
         return [None if item is None else decode_member(item, lenient) for item in value]
 
-    def encode(value: Any, transform: Optional[KeyTransformer]) -> list[Any]:
+    def encode(value: Any, transform: KeyTransformer | None) -> list[Any]:
         if isinstance(value, str):
             raise TypeError("Refuse str type as a valid iter type.")
         return [None if item is None else encode_member(item, transform) for item in value]
@@ -200,7 +198,7 @@ def _dict_of(name: str, member: Codec) -> Codec:
             return value
         return {key: None if item is None else decode_member(item, lenient) for key, item in value.items()}
 
-    def encode(value: Any, transform: Optional[KeyTransformer]) -> dict[str, Any]:
+    def encode(value: Any, transform: KeyTransformer | None) -> dict[str, Any]:
         if not hasattr(value, "items"):
             raise TypeError(f"expected a dict, not {type(value).__name__}")
         return {
@@ -211,7 +209,7 @@ def _dict_of(name: str, member: Codec) -> Codec:
 
 
 def _model(name: str, model: Any) -> Codec:
-    def encode(value: Any, transform: Optional[KeyTransformer]) -> Any:
+    def encode(value: Any, transform: KeyTransformer | None) -> Any:
         # Where a model is expected, programs also give a dict, or a model of another class.
         if not hasattr(type(value), "_attribute_map"):
             value = model.from_dict(value)

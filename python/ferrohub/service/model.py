@@ -12,11 +12,10 @@ from ferrohub.service.codecs import codec_for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from typing import Any, Callable, Optional, TypeVar
-
-    from typing_extensions import Self, dataclass_transform
+    from typing import Any, Callable, TypeVar
 
     from ferrohub.service.codecs import Codec, KeyTransformer
+    from typing_extensions import Self, dataclass_transform
 
     Declared = TypeVar("Declared", bound="type[Model]")
 else:
@@ -45,7 +44,8 @@ class _Signature:
         from inspect import Parameter, Signature
 
         names = [
-            Parameter(row[0], Parameter.KEYWORD_ONLY, default=None, annotation=row[2].name) for row in owner._fields
+            Parameter(row[0], Parameter.KEYWORD_ONLY, default=None, annotation=row[2].name)
+            for row in owner._fields
         ]
         return Signature([*names, Parameter("kwargs", Parameter.VAR_KEYWORD)], return_annotation=None)
 
@@ -124,7 +124,7 @@ class Model:
         """
         return self._encode(key_transformer)
 
-    def _encode(self, transform: Optional[KeyTransformer]) -> dict[str, Any]:
+    def _encode(self, transform: KeyTransformer | None) -> dict[str, Any]:
         values = self.__dict__
         encoded: dict[str, Any] = {}
         for attribute, name, codec in self._fields:
@@ -169,7 +169,7 @@ class Model:
     # --- from JSON ---
 
     @classmethod
-    def deserialize(cls, data: Any, content_type: Optional[str] = None) -> Self:
+    def deserialize(cls, data: Any, content_type: str | None = None) -> Self:
         """Read a model from a dict with JSON names, or from JSON text if `content_type` says so.
 
         Names are case-sensitive; unknown ones land in `additional_properties`. Raises azure-core's
@@ -181,8 +181,8 @@ class Model:
     def from_dict(
         cls,
         data: Any,
-        key_extractors: Optional[Callable[..., Any]] = None,
-        content_type: Optional[str] = None,
+        key_extractors: Callable[..., Any] | None = None,
+        content_type: str | None = None,
     ) -> Self:
         """Read a model from a dict with Python's names or the JSON names, the latter in any case.
 
@@ -191,7 +191,9 @@ class Model:
         """
         data = _parsed(data, content_type)
         if key_extractors is not None and isinstance(data, dict):
-            extractors = list(key_extractors) if isinstance(key_extractors, (list, tuple)) else [key_extractors]
+            extractors = (
+                list(key_extractors) if isinstance(key_extractors, (list, tuple)) else [key_extractors]
+            )
             extracted: dict[str, Any] = {}
             for attribute, name, _ in cls._fields:
                 description = cls._attribute_map[attribute].copy()
@@ -201,11 +203,9 @@ class Model:
         return cls._decode(data, True)
 
     @classmethod
-    def _decode(cls, data: Any, lenient: bool) -> Any:
-        if data is None:
-            return None
-        if isinstance(data, Model):
-            return data
+    def _decode(cls, data: Any, lenient: bool) -> Self:
+        if data is None or isinstance(data, Model):
+            return data  # type: ignore[return-value]  # as the official models do, whatever class it is
         if not isinstance(data, dict):
             from ferrohub.service.errors import deserialization_error
 
@@ -258,7 +258,7 @@ class Model:
         cls._attribute_map = {**cls._attribute_map, "additional_properties": {"key": "", "type": "{object}"}}
 
 
-def _parsed(data: Any, content_type: Optional[str]) -> Any:
+def _parsed(data: Any, content_type: str | None) -> Any:
     """JSON text read into Python's types; anything else as it is."""
     if content_type is None or not isinstance(data, (str, bytes, bytearray)):
         return data
@@ -278,7 +278,10 @@ def _parsed(data: Any, content_type: Optional[str]) -> Any:
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def model(cls: Declared) -> Declared:
     """Read a model's declaration: its annotations, in order, are its attributes."""
-    rows = [(attribute, _json_name(attribute), _type_name(text)) for attribute, text in cls.__annotations__.items()]
+    rows = [
+        (attribute, _json_name(attribute), _type_name(text))
+        for attribute, text in cls.__annotations__.items()
+    ]
     cls._attribute_map = {attribute: {"key": name, "type": kind} for attribute, name, kind in rows}
     cls._fields = tuple((attribute, name, codec_for(kind, MODELS)) for attribute, name, kind in rows)
     cls._blank = dict.fromkeys(cls._attribute_map)
