@@ -23,9 +23,9 @@ def one_frame(method: Method) -> Method:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return method(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again
             _shorten(error.__cause__)
-            raise error.with_traceback(_beyond_ours(error.__traceback__))
+            raise error.with_traceback(_beyond_ours(error.__traceback__))  # noqa: B904 - it is the same one
 
     return call  # type: ignore[return-value]
 

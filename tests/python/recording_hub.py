@@ -1,11 +1,12 @@
 """A server that records the requests of a service client and answers as a test tells it.
 
-It speaks TLS on a port of its own, directly for `localhost`, and as a proxy (`CONNECT`) for any other host name, so
-that requests to `contoso-hub.azure-devices.net` can be recorded as they are.
+It speaks TLS on a port of its own, directly for `localhost`, and as a proxy (`CONNECT`) for any other host
+name, so that requests to `contoso-hub.azure-devices.net` can be recorded as they are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -85,7 +86,7 @@ class RecordingHub:
     requests: list[Recorded] = field(default_factory=list)
     connections: int = 0
 
-    def __enter__(self) -> RecordingHub:
+    def __enter__(self) -> RecordingHub:  # noqa: PYI034 - typing.Self is not in Python 3.9
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(self.certificates.chain, self.certificates.key)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -110,10 +111,8 @@ class RecordingHub:
     def drop_connections(self) -> None:
         """Close every connection, as a server does that has been idle for long."""
         for connection in self._open:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             connection.close()
         self._open.clear()
 

@@ -30,8 +30,8 @@ class Codec:
     """One type: its name, how it is read (`decode`) and how it is written (`encode`).
 
     `decode(value, lenient)` takes a value from JSON, never None; `lenient` lets models match keys that a
-    user wrote. `encode(value, transform)` gives what `json.dumps` takes; `transform` renames the keys of models,
-    None means the JSON names.
+    user wrote. `encode(value, transform)` gives what `json.dumps` takes; `transform` renames the keys of
+    models, None means the JSON names.
     """
 
     __slots__ = ("decode", "encode", "name")
@@ -56,7 +56,7 @@ def codec_for(name: str, models: dict[str, Any]) -> Codec:
 # --- scalars -----------------------------------------------------------------------------------------------
 
 
-def _encode_str(value: Any, transform: Any) -> str:
+def _encode_str(value: Any, _transform: Any) -> str:
     if type(value) is str:
         return value
     import enum
@@ -64,7 +64,7 @@ def _encode_str(value: Any, transform: Any) -> str:
     return str(value.value if isinstance(value, enum.Enum) else value)
 
 
-def _decode_bool(value: Any, lenient: bool) -> bool:
+def _decode_bool(value: Any, _lenient: bool) -> bool:
     if value in (True, False):
         return bool(value)
     if isinstance(value, str) and value.lower() in ("true", "1"):
@@ -75,8 +75,10 @@ def _decode_bool(value: Any, lenient: bool) -> bool:
 
 
 def decode_datetime(text: str) -> datetime:
-    """Read an RFC 3339 time. `Z` and offsets make it aware, without them it is naive; digits of the second
-    beyond microseconds are cut."""
+    """Read an RFC 3339 time.
+
+    `Z` and offsets make it aware, without them it is naive; decimals beyond microseconds are cut.
+    """
     import re  # slow to import, and needed from here on only
 
     match = re.fullmatch(_DATETIME, text)
@@ -96,7 +98,7 @@ def decode_datetime(text: str) -> datetime:
 
 
 def encode_datetime(value: Any) -> str:
-    """Write a time as UTC with three to six digits of the second; a str is read first, a naive time is UTC."""
+    """Write a time as UTC with three to six decimals; a str is read first, a naive time counts as UTC."""
     if isinstance(value, str):
         value = decode_datetime(value)
     if not isinstance(value, datetime):
@@ -127,17 +129,20 @@ def _encode_duration(value: timedelta) -> str:
     return f"{sign}P{days}" + (f"T{clock}" if clock else "")
 
 
-def _encode_any(value: Any, transform: Any) -> Any:
-    """Any JSON value. Other types are written as their text, as the official packages do."""
+def _encode_any(value: Any, _transform: Any) -> Any:
+    """Any JSON value; subclasses of JSON's types are written as their text, as the official package does."""
     kind = type(value)
     if value is None or kind in _PLAIN_TYPES:
         return value
     if kind is dict:
-        return {str(key): _encode_any(member, transform) for key, member in value.items()}
+        return {str(key): _encode_any(member, None) for key, member in value.items()}
     if kind is list:
-        return [_encode_any(member, transform) for member in value]
-    if hasattr(kind, "_attribute_map"):
-        return value.serialize()
+        return [_encode_any(member, None) for member in value]
+    return value.serialize() if hasattr(kind, "_attribute_map") else _encode_other(value)
+
+
+def _encode_other(value: Any) -> str | float:
+    """What JSON has no type for."""
     if isinstance(value, datetime):
         return encode_datetime(value)
     if isinstance(value, (date, time)):
@@ -152,16 +157,16 @@ def _encode_any(value: Any, transform: Any) -> Any:
 _SCALARS = {
     codec.name: codec
     for codec in (
-        Codec("str", lambda value, lenient: str(value), _encode_str),
-        Codec("int", lambda value, lenient: int(value), lambda value, transform: int(value)),
-        Codec("long", lambda value, lenient: int(value), lambda value, transform: int(value)),
-        Codec("bool", _decode_bool, lambda value, transform: bool(value)),
+        Codec("str", lambda value, _lenient: str(value), _encode_str),
+        Codec("int", lambda value, _lenient: int(value), lambda value, _transform: int(value)),
+        Codec("long", lambda value, _lenient: int(value), lambda value, _transform: int(value)),
+        Codec("bool", _decode_bool, lambda value, _transform: bool(value)),
         Codec(
             "iso-8601",
-            lambda value, lenient: value if isinstance(value, datetime) else decode_datetime(value),
-            lambda value, transform: encode_datetime(value),
+            lambda value, _lenient: value if isinstance(value, datetime) else decode_datetime(value),
+            lambda value, _transform: encode_datetime(value),
         ),
-        Codec("object", lambda value, lenient: value, _encode_any),
+        Codec("object", lambda value, _lenient: value, _encode_any),
     )
 }
 

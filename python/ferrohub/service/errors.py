@@ -1,16 +1,17 @@
 """What is raised when a request fails, and the only place that makes it.
 
     Exception
-     ├── HttpOperationError            the hub answered with a status that is no success; also msrest's class
-     │    └── RetriesExhaustedError    it did so every time, with a status that is retried; also the next class
-     ├── ClientRequestError            no answer: refused, name unknown, TLS, time-out; also msrest's class
-     ├── SerializationError            an argument does not fit its type: azure-core's class, a ValueError
-     ├── DeserializationError          an answer does not fit its type: azure-core's class, a ValueError
-     └── ValidationError               an argument is missing: msrest's class
+     ├── HttpOperationError            the hub answered with a status that is no success
+     │    └── RetriesExhaustedError    it did so whenever asked again; a ClientRequestError too
+     ├── ClientRequestError            no answer: refused, name unknown, TLS, time-out
+     ├── ValidationError               an argument is missing
+     └── ValueError
+          ├── SerializationError       an argument does not fit its type
+          └── DeserializationError     an answer does not fit its type
 
-Programs catch the classes of msrest and azure-core, so these are subclasses of them (or they themselves) where those
-packages are installed. They are slow to import, hence the classes are made when first used: at the first
-error, or when a program names one. Without the packages the classes stand alone.
+Programs catch the classes of these names of msrest and azure-core. So ours are subclasses of them, or they
+themselves, where those packages are installed. They are slow to import, hence the classes are made when first
+used: at the first error, or when a program names one. Without the packages the classes stand alone.
 https://learn.microsoft.com/azure/iot-hub/troubleshoot-error-codes
 """
 
@@ -34,8 +35,8 @@ _LONGEST_MESSAGE = 500
 class _RequestError(Exception):
     """What both request errors have: they pickle, with their text and the answer.
 
-    `response` is the hub's answer or None. `inner_exception` is the exception of the requests package (here named by
-    `cause`) that programs find there, or an OSError where that is not installed.
+    `response` is the hub's answer or None. `inner_exception` is the exception of the requests package (here
+    named by `cause`) that programs find there, or an OSError where that is not installed.
     """
 
     def __init__(self, message: str, response: Response | None, cause: str) -> None:
@@ -179,7 +180,7 @@ def validation_error(rule: str, target: str, value: object) -> Exception:
 # --- the hub's refusals ------------------------------------------------------------------------------------
 
 
-def refused(response: Response, retried: bool) -> Exception:
+def refused(response: Response, *, retried: bool) -> Exception:
     """The hub answered with a status that is no success; `retried` if it was asked repeatedly."""
     sentence = f"Operation returned an invalid status code {response.reason!r}"
     if response.ok:
@@ -191,11 +192,13 @@ def refused(response: Response, retried: bool) -> Exception:
     message = ": ".join(part for part in (sentence, code, text) if part)
     if response.status_code == 401:
         message += (
-            ". Check SharedAccessKeyName and SharedAccessKey in the connection string, whether this policy has the"
-            " right for the operation, and this computer's clock"
+            ". Check SharedAccessKeyName and SharedAccessKey in the connection string, whether this policy"
+            " has the right for the operation, and this computer's clock"
         )
-    name, cause = ("RetriesExhaustedError", "RetryError") if retried else ("HttpOperationError", "HTTPError")
-    error: Exception = _class(name)(message, response, cause)
+    if retried:
+        error: Exception = _class("RetriesExhaustedError")(message, response, "RetryError")
+    else:
+        error = _class("HttpOperationError")(message, response, "HTTPError")
     return error
 
 

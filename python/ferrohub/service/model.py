@@ -1,8 +1,8 @@
 """What all models of IoT Hub's REST interface can do, and the decorator that reads their declarations.
 
-A declaration is a class with annotated attributes; `model` makes of it the table of attributes, JSON names and
-types that everything else here works from. Behaviour that programs see is that of the official models: the
-order of `__dict__`, what `str` shows, `==`, which keys are dropped. Used by `ferrohub.service.models`.
+A declaration is a class with annotated attributes; `model` makes of it the table of attributes, JSON names
+and types that everything else here works from. Behaviour that programs see is that of the official models:
+the order of `__dict__`, what `str` shows, `==`, which keys are dropped. Used by `ferrohub.service.models`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ferrohub.service.codecs import codec_for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from typing import Any, Callable, TypeVar
+    from typing import Any, Callable, ClassVar, TypeVar
 
     from ferrohub.service.codecs import Codec, KeyTransformer
     from typing_extensions import Self, dataclass_transform
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Declared = TypeVar("Declared", bound="type[Model]")
 else:
 
-    def dataclass_transform(**_options):
+    def dataclass_transform(**_options: object) -> object:
         """Tells type checkers that `model` makes keyword-only constructors; nothing at run time (PEP 681)."""
         return lambda decorator: decorator
 
@@ -30,13 +30,13 @@ _UNUSUAL_JSON_NAMES = {"twin_etag": "twinETag"}
 _TYPE_NAMES = {"Long": "long", "datetime": "iso-8601", "Any": "object"}
 
 
-def attribute_transformer(attribute: str, description: dict[str, str], value: Any) -> tuple[str, Any]:
+def attribute_transformer(attribute: str, _description: dict[str, str], value: Any) -> tuple[str, Any]:
     """The key transformer of `as_dict`: Python's names."""
     return attribute, value
 
 
 class _Signature:
-    """The constructor's signature for `inspect`, help and editors; made when asked for: inspect is slow to load."""
+    """The constructor's signature, for help and editors; made when asked for, as inspect is slow to load."""
 
     def __get__(self, instance: object, owner: type[Model]) -> inspect.Signature:
         if owner.__init__ is not Model.__init__:
@@ -59,12 +59,13 @@ class Model:
 
     additional_properties: dict[str, Any]
 
-    _attribute_map: dict[str, dict[str, str]] = {}
-    _validation: dict[str, dict[str, Any]] = {}
-    _subtype_map: dict[str, dict[str, Any]] = {}
+    # Programs read these three from the official models; nothing is validated, and no model has subtypes.
+    _attribute_map: ClassVar[dict[str, dict[str, str]]] = {}
+    _validation: ClassVar[dict[str, dict[str, Any]]] = {}
+    _subtype_map: ClassVar[dict[str, dict[str, Any]]] = {}
     # (attribute, JSON name, codec), in the order of the declaration.
     _fields: tuple[tuple[str, str, Codec], ...] = ()
-    _blank: dict[str, None] = {}
+    _blank: ClassVar[dict[str, None]] = {}
     _json_names: frozenset[str] = frozenset()
     _official_path: str = ""
     _sends_additional_properties = False
@@ -103,7 +104,7 @@ class Model:
 
     # --- to JSON ---
 
-    def serialize(self, keep_readonly: bool = False, **kwargs: Any) -> dict[str, Any]:
+    def serialize(self, keep_readonly: bool = False, **kwargs: Any) -> dict[str, Any]:  # noqa: ARG002
         """The model as the hub takes it: JSON names, attributes that are None left out, times as text.
 
         No attribute is read-only, so `keep_readonly` changes nothing. Raises azure-core's SerializationError
@@ -113,9 +114,9 @@ class Model:
 
     def as_dict(
         self,
-        keep_readonly: bool = True,
+        keep_readonly: bool = True,  # noqa: ARG002
         key_transformer: KeyTransformer = attribute_transformer,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ARG002
     ) -> dict[str, Any]:
         """The model as a dict with Python's names; otherwise like `serialize`.
 
@@ -128,13 +129,14 @@ class Model:
         values = self.__dict__
         encoded: dict[str, Any] = {}
         for attribute, name, codec in self._fields:
-            value = values.get(attribute)
+            key, value = name, values.get(attribute)
             if transform is not None:
+                # msrest's own transformers give the name as a list of one.
                 key, value = transform(attribute, self._attribute_map[attribute].copy(), value)
-                name = key[-1] if isinstance(key, list) else key
+                key = key[-1] if isinstance(key, list) else key
             if value is not None:
                 try:
-                    encoded[name] = codec.encode(value, transform)
+                    encoded[key] = codec.encode(value, transform)
                 except (ValueError, TypeError, OverflowError) as error:
                     raise self._not_serializable(attribute, codec, value, error) from error
         if self._sends_additional_properties:
@@ -186,8 +188,8 @@ class Model:
     ) -> Self:
         """Read a model from a dict with Python's names or the JSON names, the latter in any case.
 
-        `key_extractors`, one or a list, replace that rule: each is called with (attribute, description, data), the
-        first value that is not None counts.
+        `key_extractors`, one or a list, replace that rule: each is called with (attribute, description,
+        data), the first value that is not None counts.
         """
         data = _parsed(data, content_type)
         if key_extractors is not None and isinstance(data, dict):
@@ -209,7 +211,8 @@ class Model:
         if not isinstance(data, dict):
             from ferrohub.service.errors import deserialization_error
 
-            text = f"Unable to deserialize to object: {cls.__name__}, expected an object, not {type(data).__name__}"
+            found = type(data).__name__
+            text = f"Unable to deserialize to object: {cls.__name__}, expected an object, not {found}"
             raise deserialization_error(text)
         source = cls._with_json_names(data) if lenient else data
         decoded = cls.__new__(cls)
@@ -230,7 +233,7 @@ class Model:
 
     @classmethod
     def _with_json_names(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """The same values under their JSON names: Python's name counts first, then the JSON name in any case."""
+        """The same values under their JSON names: Python's name counts, else the JSON name in any case."""
         by_lower_case = {key.lower(): value for key, value in data.items() if isinstance(key, str)}
         named = {name: by_lower_case.get(name.lower()) for _, name, _ in cls._fields}
         named.update({name: data[attribute] for attribute, name, _ in cls._fields if attribute in data})
@@ -253,7 +256,7 @@ class Model:
 
     @classmethod
     def enable_additional_properties_sending(cls) -> None:
-        """From now on `serialize` and `as_dict` of this class add `additional_properties` at the top level."""
+        """Let `serialize` and `as_dict` of this class add `additional_properties` at the top level."""
         cls._sends_additional_properties = True
         cls._attribute_map = {**cls._attribute_map, "additional_properties": {"key": "", "type": "{object}"}}
 

@@ -1,8 +1,8 @@
 """One operation of the REST interface, described; and the two halves of every call, without I/O.
 
 `prepare` turns an operation and its arguments into a request, `interpret` a response into the result or an
-exception. What lies between, sending and waiting, is the clients' business: so a client that blocks and one that
-awaits share everything here.
+exception. What lies between, sending and waiting, is the clients' business: so a client that blocks and one
+that awaits share everything here.
 https://learn.microsoft.com/rest/api/iothub/service/
 """
 
@@ -26,7 +26,7 @@ else:
     class Generic:
         """Stands in for the one of typing, which only type checkers need."""
 
-        def __class_getitem__(cls, _parameters):
+        def __class_getitem__(cls, _parameters: object) -> type[Generic]:
             return cls
 
     Result = None
@@ -43,9 +43,10 @@ _RETRIED_STATUSES = (408, 500, 502, 503, 504)
 class Operation(Generic[Result]):
     """How to ask for one thing, and how to read the answer.
 
-    `path` names its arguments in braces. `query` lists optional arguments and their types; they come before the API
-    version. `body` is the model that is sent. `if_match` makes the If-Match header of an etag. `success` are
-    the statuses of a good answer, and `returns` reads its JSON (None: there is nothing to read).
+    `path` names its arguments in braces. `query` lists optional arguments and their types; they come before
+    the API version. `body` is the model that is sent. `if_match` makes the If-Match header of an etag.
+    `success` are the statuses of a good answer, and `returns` reads its JSON (None: there is nothing to
+    read).
     """
 
     __slots__ = ("_texts", "body", "if_match", "method", "parameters", "query", "returns", "success")
@@ -151,7 +152,7 @@ def interpret(operation: Operation[Result], response: Response) -> Result:
 
 def _refuse(operation: Operation[Any], response: Response) -> NoReturn:
     retried = operation.method in _RETRIED_METHODS and response.status_code in _RETRIED_STATUSES
-    raise errors.refused(response, retried and response.attempts > 1)
+    raise errors.refused(response, retried=retried and response.attempts > 1)
 
 
 def _read(response: Response) -> Any:
@@ -196,5 +197,5 @@ def quoted_or_star(etag: Any) -> str:
 
 
 def quote(text: str) -> str:
-    """Percent-encode all but letters, digits and `_.-~`. (urllib.parse does it too, but is slow to import.)"""
+    """Percent-encode all but letters, digits and `_.-~`, as urllib.parse does, which is slow to import."""
     return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())

@@ -29,11 +29,12 @@ class IoTHubRegistryManager:
     One manager keeps its connections to the hub and may be used from many threads. Making it does no I/O.
 
     Every method raises
-    - `msrest.exceptions.HttpOperationError` if the hub refuses: `error.response.status_code` is its status (401 wrong
-      key or policy, 404 no such device, 409 exists already, 412 the etag is stale, 429 throttled), and the
-      text holds the hub's own message;
-    - `msrest.exceptions.ClientRequestError` if no answer came: refused, host name unknown, TLS, time-out. Where
-      it is safe, calls are tried four times over 5 s before; a call takes 100 s at most;
+
+    - `msrest.exceptions.HttpOperationError` if the hub refuses. `error.response.status_code` is its status
+      (401 wrong key or policy, 404 no such device, 409 exists already, 412 the etag is stale, 429 throttled),
+      and the text holds the hub's own message.
+    - `msrest.exceptions.ClientRequestError` if no answer came: refused, host name unknown, TLS, time-out.
+      Where it is safe, a call is tried four times over 5 s before; it takes 100 s at most.
     - `msrest.exceptions.ValidationError` if an identifier or a body is None.
 
     An etag of None means "whatever is there": If-Match is then `"*"`.
@@ -112,7 +113,7 @@ class IoTHubRegistryManager:
         device_scope: str | None = None,
         parent_scopes: str | list[str] | None = None,
     ) -> Device:
-        """Replace a device identity, if its etag is still this one. 404 if there is none, 412 if it changed."""
+        """Replace a device identity, if its etag is still this one. 404, 412."""
         keys = _sas(primary_key, secondary_key)
         device = _device(device_id, keys, status, iot_edge, status_reason, device_scope, parent_scopes)
         return self._client.call(operations.UPDATE_DEVICE, (device_id,), body=device, etag=etag)
@@ -143,7 +144,7 @@ class IoTHubRegistryManager:
         primary_key: str | None,
         secondary_key: str | None,
     ) -> Module:
-        """Create a module of a device, with keys of its own; `""` lets the hub make them. 409 if it exists."""
+        """Create a module of a device; keys of `""` lets the hub make them. 409 if it exists."""
         module = _module(device_id, module_id, managed_by, _sas(primary_key, secondary_key))
         return self._client.call(operations.CREATE_MODULE, (device_id, module_id), body=module)
 
@@ -185,7 +186,7 @@ class IoTHubRegistryManager:
 
     @one_frame
     def replace_twin(self, device_id: str, device_twin: TwinPatch, etag: str | None = None) -> Twin:
-        """Replace the tags and desired properties of a device's twin; what is not given is removed. 404, 412."""
+        """Replace tags and desired properties of a device's twin; what isn't given is removed. 404, 412."""
         return self._client.call(operations.REPLACE_TWIN, (device_id,), body=device_twin, etag=etag)
 
     @one_frame
@@ -202,7 +203,7 @@ class IoTHubRegistryManager:
     def replace_module_twin(
         self, device_id: str, module_id: str, module_twin: TwinPatch, etag: str | None = None
     ) -> Twin:
-        """Replace the tags and desired properties of a module's twin; what is not given is removed. 404, 412."""
+        """Replace tags and desired properties of a module's twin; what isn't given is removed. 404, 412."""
         path = (device_id, module_id)
         return self._client.call(operations.REPLACE_MODULE_TWIN, path, body=module_twin, etag=etag)
 

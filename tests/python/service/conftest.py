@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from recording_hub import Certificates, RecordingHub, make_certificates
-
 from ferrohub.service import IoTHubRegistryManager
+from recording_hub import Certificates, RecordingHub, make_certificates
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

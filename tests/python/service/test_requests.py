@@ -1,7 +1,7 @@
 """What goes over the wire is what the official package sends: recorded from it, compared name by name.
 
-Left out of the comparison: user agent, Accept-Encoding, the order of headers, and the moment a signature expires
-(its signature is computed again here).
+Left out of the comparison: user agent, Accept-Encoding, the order of headers, and the moment a signature
+expires (its signature is computed again here).
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Any, Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from recording_hub import Answer, Recorded, RecordingHub
-
 from ferrohub.service import IoTHubRegistryManager
 from ferrohub.service.models import Twin, TwinProperties
+from recording_hub import Answer, Recorded, RecordingHub
 
 Golden = Callable[[str], Any]
 Call = Callable[[IoTHubRegistryManager], Any]
@@ -269,7 +268,7 @@ def test_a_redirection_of_a_get_is_followed_on_the_same_host_only(
     recorder.answers = answers
     assert manager.get_device("old").device_id == "new"
     for call in (lambda: manager.get_device("away"), lambda: manager.delete_device("old")):
-        with pytest.raises(HttpOperationError, match="^Unknown error$") as caught:
+        with pytest.raises(HttpOperationError, match=r"^Unknown error$") as caught:
             call()
         assert caught.value.response.status_code == 302
 
