@@ -1,4 +1,9 @@
 //! The contract of IoT Hub, shared by clients and the local hub: pure functions and types, no I/O.
 
+pub mod error_code;
+pub mod identity;
 pub mod properties;
+pub mod timestamp;
 pub mod topics;
+pub mod twin;
+mod twin_rules;

@@ -1,0 +1,248 @@
+//! Who may do what: shared access policies, and the tokens that are checked on every request and CONNECT.
+//!
+//! <https://learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas>
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+
+use super::entity::{Authentication, Identity};
+use crate::auth::{SasKey, SasToken};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The policy that may do everything.
+pub const OWNER_POLICY: &str = "iothubowner";
+/// Known to everyone who reads this: good for a hub that only this machine reaches, and for no other.
+const WELL_KNOWN_KEY: &str = "FerroHub local development key, known to everyone";
+/// How long keys are that the hub makes, in bytes.
+const KEY_LENGTH: usize = 32;
+
+/// What a shared access policy allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Read identities.
+    RegistryRead,
+    /// Create, change and delete identities.
+    RegistryWrite,
+    /// Twins, direct methods, and what else a back end does.
+    ServiceConnect,
+    /// The endpoints of devices, in the name of any of them.
+    DeviceConnect,
+}
+
+/// The policies of every IoT Hub.
+const POLICIES: [(&str, &[Right]); 5] = [
+    (OWNER_POLICY, &[Right::RegistryRead, Right::RegistryWrite, Right::ServiceConnect, Right::DeviceConnect]),
+    ("service", &[Right::ServiceConnect]),
+    ("device", &[Right::DeviceConnect]),
+    ("registryRead", &[Right::RegistryRead]),
+    ("registryReadWrite", &[Right::RegistryRead, Right::RegistryWrite]),
+];
+
+/// Which key the policy `iothubowner` has. `Debug` never shows it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum OwnerKey {
+    /// One that is the same for every local hub, so that connection strings can be written down.
+    #[default]
+    WellKnown,
+    /// One made for this hub; a data file keeps it.
+    Random,
+    /// This one, in base64.
+    Given(String),
+}
+
+impl OwnerKey {
+    /// The key in base64, given the one that a data file holds; none if that is another hub's.
+    pub(super) fn settle(&self, stored: Option<&str>) -> Option<String> {
+        let well_known = STANDARD.encode(WELL_KNOWN_KEY);
+        match (self, stored) {
+            (Self::WellKnown, None) => Some(well_known),
+            (Self::Random, None) => Some(new_key()),
+            (Self::Given(key), None) => Some(key.clone()),
+            (Self::WellKnown, Some(stored)) => (stored == well_known).then_some(well_known),
+            (Self::Random, Some(stored)) => (stored != well_known).then(|| stored.to_owned()),
+            (Self::Given(key), Some(stored)) => (stored == key).then(|| key.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for OwnerKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::WellKnown => "WellKnown",
+            Self::Random => "Random",
+            Self::Given(_) => "Given(…)",
+        })
+    }
+}
+
+/// A new random key, in base64.
+#[must_use]
+pub(super) fn new_key() -> String {
+    STANDARD.encode(random_bytes::<KEY_LENGTH>())
+}
+
+/// Bytes nobody can guess.
+#[must_use]
+pub(super) fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    // The system's generator fails only where no TLS connection could be made either; a key of zeros
+    // must never come of it.
+    assert!(random.fill(&mut bytes).is_ok(), "the system has no random numbers");
+    bytes
+}
+
+/// Why a token does not open what it was shown for: a reason for logs, not for the one who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied(pub &'static str);
+
+/// The hub's names and policies: everything that tokens are checked against.
+#[derive(Clone)]
+pub struct Access {
+    host_name: String,
+    owner_key: String,
+    policies: Vec<Policy>,
+}
+
+#[derive(Clone)]
+struct Policy {
+    name: &'static str,
+    rights: &'static [Right],
+    key: SasKey,
+}
+
+impl Access {
+    /// The access rules of a hub with this host name (no port) and key of `iothubowner` (base64).
+    /// The keys of the other policies follow from it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the key is not base64, or empty.
+    pub fn new(host_name: &str, owner_key: &str) -> Result<Self> {
+        let owner = SasKey::from_base64(owner_key)?;
+        if owner == SasKey::from_bytes(Vec::new()) {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the key of iothubowner is empty"));
+        }
+        let policies = POLICIES.into_iter().map(|(name, rights)| {
+            let owners = name == OWNER_POLICY;
+            let key = if owners { owner.clone() } else { SasKey::from_bytes(owner.sign(name).to_vec()) };
+            Policy { name, rights, key }
+        });
+        let policies = policies.collect();
+        Ok(Self { host_name: host_name.to_owned(), owner_key: owner_key.to_owned(), policies })
+    }
+
+    /// The hub's host name, without a port.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        &self.host_name
+    }
+
+    /// The first label of the host name: what Azure calls the hub's name.
+    #[must_use]
+    pub fn hub_name(&self) -> &str {
+        self.host_name.split('.').next().unwrap_or_default()
+    }
+
+    /// The key of `iothubowner`, base64.
+    #[must_use]
+    pub fn owner_key(&self) -> &str {
+        &self.owner_key
+    }
+
+    /// Whether the key is the one that every local hub has by default: then only this machine may
+    /// reach the hub.
+    #[must_use]
+    pub fn has_well_known_key(&self) -> bool {
+        OwnerKey::WellKnown.settle(Some(&self.owner_key)).is_some()
+    }
+
+    /// Whether a host name stands for this hub: its own, or any that means this machine. A port is
+    /// ignored, since clients put theirs into the name.
+    #[must_use]
+    pub fn is_this_hub(&self, host: &str) -> bool {
+        let host = without_port(host);
+        host.eq_ignore_ascii_case(&self.host_name)
+            || host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Check a token of a shared access policy.
+    ///
+    /// # Errors
+    /// [`Denied`] if the policy is unknown or lacks the right, the signature is wrong, the resource is
+    /// not in its scope, or it has expired.
+    pub fn check_policy(
+        &self,
+        token: &SasToken,
+        right: Right,
+        resource: &[&str],
+        unix_seconds: u64,
+    ) -> Result<(), Denied> {
+        let name = token.policy.as_deref().ok_or(Denied("the token names no policy"))?;
+        let policy = self.policies.iter().find(|policy| policy.name == name);
+        let policy = policy.ok_or(Denied("there is no such policy"))?;
+        if !token.signed_by(&policy.key) {
+            return Err(Denied("the signature is not the policy's"));
+        }
+        if !policy.rights.contains(&right) {
+            return Err(Denied("the policy lacks the right"));
+        }
+        self.check_scope(token, resource, unix_seconds)
+    }
+
+    /// Check a token that a device or module signed with one of its own keys.
+    ///
+    /// # Errors
+    /// [`Denied`] if it has no keys or the signature is by neither, the resource is not in the token's
+    /// scope, or it has expired.
+    pub fn check_own_key(
+        &self,
+        token: &SasToken,
+        identity: &Identity,
+        resource: &[&str],
+        unix_seconds: u64,
+    ) -> Result<(), Denied> {
+        let Authentication::Sas(keys) = &identity.authentication else {
+            return Err(Denied("the identity doesn't use keys"));
+        };
+        let signed = [&keys.primary, &keys.secondary]
+            .into_iter()
+            .any(|key| SasKey::from_base64(key).is_ok_and(|key| token.signed_by(&key)));
+        if !signed {
+            return Err(Denied("the signature is by neither key"));
+        }
+        self.check_scope(token, resource, unix_seconds)
+    }
+
+    fn check_scope(&self, token: &SasToken, resource: &[&str], unix_seconds: u64) -> Result<(), Denied> {
+        if token.expires_unix_seconds <= unix_seconds {
+            return Err(Denied("the token has expired"));
+        }
+        let mut segments = token.resource.trim_end_matches('/').split('/');
+        if !segments.next().is_some_and(|host| self.is_this_hub(host)) {
+            return Err(Denied("the token is for another host"));
+        }
+        let scope: Vec<&str> = segments.collect();
+        let covered = scope.len() <= resource.len()
+            && scope.iter().zip(resource).all(|(scope, segment)| covers(scope, segment));
+        if covered { Ok(()) } else { Err(Denied("the token is for another resource")) }
+    }
+}
+
+/// Clients differ in whether they encode a name before they encode the resource it is part of.
+fn covers(scope: &str, segment: &str) -> bool {
+    let decoded_again = percent_decode_str(scope).decode_utf8_lossy();
+    scope.eq_ignore_ascii_case(segment) || decoded_again.eq_ignore_ascii_case(segment)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or(host),
+        None => host,
+    }
+}

@@ -1,0 +1,93 @@
+//! Who gets in: the `api-version`, and a token with the right that a path needs.
+
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{Method, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+use percent_encoding::percent_decode_str;
+
+use super::requests::{Target, query};
+use crate::auth::SasToken;
+use crate::hub::HubState;
+use crate::hub::access::{Denied, Right};
+use crate::hub::error::HubError;
+use crate::protocol::error_code::ErrorCode;
+
+type Gated = Result<Response, HubError>;
+
+/// Paths of the identity registry.
+pub(super) async fn registry(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
+    let reads = request.method() == Method::GET;
+    let right = if reads { Right::RegistryRead } else { Right::RegistryWrite };
+    admit_policy(&hub, right, &request)?;
+    Ok(next.run(request).await)
+}
+
+/// Paths of back ends.
+pub(super) async fn service(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
+    admit_policy(&hub, Right::ServiceConnect, &request)?;
+    Ok(next.run(request).await)
+}
+
+/// Paths of devices: open to the device's own keys too.
+pub(super) async fn device(
+    State(hub): State<HubState>,
+    Target(id): Target,
+    request: Request,
+    next: Next,
+) -> Gated {
+    let token = token(&request)?;
+    if token.policy.is_some() {
+        admit_policy(&hub, Right::DeviceConnect, &request)?;
+    } else {
+        check_api_version(request.uri())?;
+        let entity = hub.store.peek(|state| state.get(&id).cloned()).ok_or_else(HubError::unauthorized)?;
+        let (resource, now) = (segments(request.uri()), hub.clock.unix_seconds());
+        let resource: Vec<&str> = resource.iter().map(String::as_str).collect();
+        hub.access.check_own_key(&token, &entity.identity, &resource, now)?;
+    }
+    Ok(next.run(request).await)
+}
+
+fn admit_policy(hub: &HubState, right: Right, request: &Request) -> Result<(), HubError> {
+    check_api_version(request.uri())?;
+    let token = token(request)?;
+    let resource = segments(request.uri());
+    let resource: Vec<&str> = resource.iter().map(String::as_str).collect();
+    Ok(hub.access.check_policy(&token, right, &resource, hub.clock.unix_seconds())?)
+}
+
+fn token(request: &Request) -> Result<SasToken, HubError> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+    header.and_then(|text| SasToken::parse(text).ok()).ok_or_else(HubError::unauthorized)
+}
+
+impl From<Denied> for HubError {
+    fn from(_: Denied) -> Self {
+        Self::unauthorized()
+    }
+}
+
+/// The path's segments, each percent-decoded: an encoded slash doesn't part them.
+fn segments(uri: &Uri) -> Vec<String> {
+    let segments = uri.path().split('/').skip(1);
+    segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()
+}
+
+/// `yyyy-mm-dd`, with or without `-preview`.
+fn check_api_version(uri: &Uri) -> Result<(), HubError> {
+    let version = query(uri, "api-version").unwrap_or_default();
+    let date = version.strip_suffix("-preview").unwrap_or(&version);
+    let well_formed = date.len() == 10
+        && date.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if well_formed {
+        return Ok(());
+    }
+    let message =
+        format!("The query parameter api-version is '{version}', and has to be a date such as 2021-04-12.");
+    Err(HubError::new(ErrorCode::INVALID_PROTOCOL_VERSION, message))
+}

@@ -1,0 +1,87 @@
+//! The REST endpoint for back ends (and, later, for devices that speak HTTPS).
+//!
+//! Paths, headers and bodies are those of api-version 2021-04-12; the date is checked for its form only,
+//! as Azure's hubs answer many of them alike.
+//! <https://learn.microsoft.com/rest/api/iothub/>
+
+mod answers;
+mod documents;
+mod gate;
+mod registry;
+mod requests;
+mod twins;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any, get};
+
+use super::HubState;
+use answers::{method_not_allowed, not_implemented, unknown_path};
+
+/// Far more than any identity or twin takes.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// All paths of the endpoint.
+pub fn router(state: HubState) -> Router {
+    let registry = registry_paths().route_layer(from_fn_with_state(state.clone(), gate::registry));
+    let service = service_paths().route_layer(from_fn_with_state(state.clone(), gate::service));
+    let device = device_paths().route_layer(from_fn_with_state(state.clone(), gate::device));
+    registry
+        .merge(service)
+        .merge(device)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(state.clone(), answers::finish))
+        .with_state(state)
+}
+
+fn registry_paths() -> Router<HubState> {
+    let device = get(registry::get_identity)
+        .put(registry::put_identity)
+        .delete(registry::delete_identity)
+        .post(registry::post_to_devices);
+    let module = get(registry::get_identity).put(registry::put_identity).delete(registry::delete_identity);
+    Router::new()
+        .route("/devices", get(registry::list_devices).post(not_implemented))
+        .route("/devices/{device}", device)
+        .route("/devices/{device}/modules", get(registry::list_modules))
+        .route("/devices/{device}/modules/{module}", module)
+        .route("/devices/{device}/applyConfigurationContent", any(not_implemented))
+        .route("/devices/{device}/commands", any(not_implemented))
+        .route("/statistics/devices", get(registry::device_statistics))
+        .route("/jobs", any(not_implemented))
+        .route("/jobs/{job}", any(not_implemented))
+        .route("/configurations", any(not_implemented))
+        .route("/configurations/{configuration}", any(not_implemented))
+}
+
+fn service_paths() -> Router<HubState> {
+    let twin = get(twins::get_twin).patch(twins::patch_twin).put(twins::replace_twin);
+    Router::new()
+        .route("/twins/{device}", twin.clone())
+        .route("/twins/{device}/modules/{module}", twin)
+        .route("/twins/{device}/methods", any(not_implemented))
+        .route("/twins/{device}/modules/{module}/methods", any(not_implemented))
+        .route("/statistics/service", get(registry::service_statistics))
+        .route("/jobs/v2/{job}", any(not_implemented))
+        .route("/jobs/v2/{job}/cancel", any(not_implemented))
+        .route("/digitaltwins/{device}", any(not_implemented))
+        .route("/digitaltwins/{device}/commands/{command}", any(not_implemented))
+        .route("/digitaltwins/{device}/components/{component}/commands/{command}", any(not_implemented))
+        .route("/messages/serviceBound/feedback", any(not_implemented))
+        .route("/messages/serviceBound/feedback/{lock}", any(not_implemented))
+        .route("/messages/serviceBound/feedback/{lock}/abandon", any(not_implemented))
+}
+
+fn device_paths() -> Router<HubState> {
+    Router::new()
+        .route("/devices/{device}/messages/events", any(not_implemented))
+        .route("/devices/{device}/messages/devicebound", any(not_implemented))
+        .route("/devices/{device}/messages/devicebound/{lock}", any(not_implemented))
+        .route("/devices/{device}/messages/devicebound/{lock}/abandon", any(not_implemented))
+        .route("/devices/{device}/files", any(not_implemented))
+        .route("/devices/{device}/files/notifications", any(not_implemented))
+        .route("/devices/{device}/files/notifications/{correlation}", any(not_implemented))
+}

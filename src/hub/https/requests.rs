@@ -1,0 +1,74 @@
+//! What comes in: whom a path names, conditions, bodies and queries.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::header::IF_MATCH;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+use crate::hub::error::HubError;
+use crate::hub::registry::IfMatch;
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::identity::IdentityId;
+
+/// The device, or the module on it, that the path names; its parts are percent-decoded once.
+pub(super) struct Target(pub(super) IdentityId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Target {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HubError> {
+        let names = RawPathParams::from_request_parts(parts, state).await;
+        let names = names.map_err(|_| HubError::invalid("The path is not valid UTF-8."))?;
+        let name = |wanted: &str| names.iter().find(|(key, _)| *key == wanted).map(|(_, name)| name);
+        let device = name("device").unwrap_or_default();
+        Ok(Self(match name("module") {
+            Some(module) => IdentityId::module(device, module)?,
+            None => IdentityId::device(device)?,
+        }))
+    }
+}
+
+/// The header `If-Match`.
+pub(super) struct Condition(pub(super) Option<IfMatch>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Condition {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HubError> {
+        let Some(header) = parts.headers.get(IF_MATCH) else { return Ok(Self(None)) };
+        let text = header.to_str().map_err(|_| HubError::invalid("If-Match is not ASCII."))?;
+        Ok(Self(Some(IfMatch::parse(text))))
+    }
+}
+
+/// A JSON body, whatever its content type says.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = HubError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, HubError> {
+        let body = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        Ok(Self(serde_json::from_slice(&body)?))
+    }
+}
+
+fn unreadable(rejection: BytesRejection) -> HubError {
+    if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+        HubError::new(ErrorCode::MESSAGE_TOO_LARGE, "The body is too large.")
+    } else {
+        HubError::invalid("The body could not be read.")
+    }
+}
+
+/// The value of a query parameter, percent-decoded.
+pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}

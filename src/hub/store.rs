@@ -1,0 +1,235 @@
+//! The hub's state: all entities in memory behind one lock, and a journal that brings changes to disk.
+//!
+//! A change is applied at once and queued for the journal under the same lock, so that memory, disk and
+//! what devices are told have one order. Whoever changed or looked waits for the disk before answering:
+//! no answer tells of something that a crash could take back. Without a journal nobody waits.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::entity::Entity;
+use super::error::HubError;
+use super::journal::Journal;
+use crate::protocol::identity::IdentityId;
+
+/// The number of a change: grows by one with each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sequence(u64);
+
+/// What one change writes: an entity as it is now, or none if it was removed.
+pub(super) type Changes = BTreeMap<IdentityId, Option<Arc<Entity>>>;
+
+/// All entities. Clones are handles to the same state.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    current: Mutex<Current>,
+    journal: Option<Journal>,
+}
+
+struct Current {
+    state: State,
+    newest: Sequence,
+}
+
+/// The entities at one moment.
+#[derive(Default)]
+pub struct State {
+    entities: BTreeMap<IdentityId, Arc<Entity>>,
+}
+
+impl State {
+    /// One entity.
+    #[must_use]
+    pub fn get(&self, id: &IdentityId) -> Option<&Arc<Entity>> {
+        self.entities.get(id)
+    }
+
+    /// The devices, in the order of their names.
+    pub fn devices(&self) -> impl Iterator<Item = (&IdentityId, &Arc<Entity>)> {
+        self.entities.iter().filter(|(id, _)| id.module.is_none())
+    }
+
+    /// The modules on a device, in the order of their names.
+    pub fn modules(&self, device: &IdentityId) -> impl Iterator<Item = (&IdentityId, &Arc<Entity>)> {
+        let device = device.parent();
+        let after = self.entities.range(device.clone()..).skip_while(|(id, _)| id.module.is_none());
+        after.take_while(move |(id, _)| id.device == device.device)
+    }
+
+    /// How many devices and modules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+}
+
+impl FromIterator<(IdentityId, Entity)> for State {
+    fn from_iter<T: IntoIterator<Item = (IdentityId, Entity)>>(entities: T) -> Self {
+        Self { entities: entities.into_iter().map(|(id, entity)| (id, Arc::new(entity))).collect() }
+    }
+}
+
+/// A change being made: nothing of it happens unless the closure that makes it succeeds.
+pub struct Transaction<'state> {
+    state: &'state State,
+    changes: Changes,
+    effects: Vec<Box<dyn FnOnce(Sequence)>>,
+}
+
+impl<'state> Transaction<'state> {
+    /// The entities as they were before this change.
+    #[must_use]
+    pub fn before(&self) -> &'state State {
+        self.state
+    }
+
+    /// A copy of an entity, to be changed and put back.
+    #[must_use]
+    pub fn copy(&self, id: &IdentityId) -> Option<Entity> {
+        let changed = self.changes.get(id).map(Option::as_ref);
+        changed.unwrap_or_else(|| self.state.get(id)).map(|entity| Entity::clone(entity))
+    }
+
+    /// Add an entity, or put it in the place of the old one.
+    pub fn put(&mut self, id: IdentityId, entity: Entity) -> Arc<Entity> {
+        let entity = Arc::new(entity);
+        self.changes.insert(id, Some(Arc::clone(&entity)));
+        entity
+    }
+
+    /// Remove an entity.
+    pub fn remove(&mut self, id: IdentityId) {
+        self.changes.insert(id, None);
+    }
+
+    /// Do this when the change has happened: under the lock, so that the order is that of the changes.
+    /// It must be quick, and must not use the store.
+    pub fn then(&mut self, effect: impl FnOnce(Sequence) + 'static) {
+        self.effects.push(Box::new(effect));
+    }
+}
+
+impl Store {
+    /// An empty state that is gone with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(State::default(), None)
+    }
+
+    /// A state whose changes go to this journal.
+    pub(super) fn with_journal(state: State, journal: Journal) -> Self {
+        Self::new(state, Some(journal))
+    }
+
+    fn new(state: State, journal: Option<Journal>) -> Self {
+        let current = Mutex::new(Current { state, newest: Sequence::default() });
+        Self(Arc::new(Shared { current, journal }))
+    }
+
+    /// Look at the state; resolves when all that could be seen is on disk.
+    ///
+    /// # Errors
+    /// 500 or 503 if it can't get there: the journal failed or is closed.
+    pub async fn read<R>(&self, look: impl FnOnce(&State) -> R) -> Result<R, HubError> {
+        let (seen, newest) = {
+            let current = self.current();
+            (look(&current.state), current.newest)
+        };
+        self.durable(newest).await?;
+        Ok(seen)
+    }
+
+    /// Look at the state without waiting for the disk: for what no answer tells.
+    pub fn peek<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.current().state)
+    }
+
+    /// Make a change; resolves when it is on disk. After a refusal nothing has changed; it too waits
+    /// for the disk, since it tells of what was seen.
+    ///
+    /// # Errors
+    /// What `change` refuses with; 500 or 503 if the journal failed or is closed.
+    pub async fn write<R>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<R, HubError>,
+    ) -> Result<R, HubError> {
+        let (result, newest) = self.apply(change)?;
+        self.durable(newest).await?;
+        result
+    }
+
+    /// Make a change without waiting for the disk: for what no answer tells.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_behind<R>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<R, HubError>,
+    ) -> Result<R, HubError> {
+        self.apply(change)?.0
+    }
+
+    /// Resolve when this change and all before it are on disk; at once without a journal.
+    ///
+    /// # Errors
+    /// 500 or 503 if they can't get there: the journal failed or is closed.
+    pub async fn durable(&self, change: Sequence) -> Result<(), HubError> {
+        match &self.0.journal {
+            Some(journal) => journal.durable(change).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Bring everything to disk and let go of the data file; changes are refused from then on.
+    /// Blocks for one commit.
+    pub fn close(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.close();
+        }
+    }
+
+    fn apply<R>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<R, HubError>,
+    ) -> Result<(Result<R, HubError>, Sequence), HubError> {
+        let mut current = self.current();
+        if let Some(journal) = &self.0.journal {
+            journal.check_open()?;
+        }
+        let mut transaction =
+            Transaction { state: &current.state, changes: Changes::new(), effects: Vec::new() };
+        let result = change(&mut transaction);
+        let Transaction { changes, effects, .. } = transaction;
+        if result.is_err() || changes.is_empty() {
+            return Ok((result, current.newest));
+        }
+        let newest = Sequence(current.newest.0 + 1);
+        for effect in effects {
+            effect(newest);
+        }
+        current.newest = newest;
+        for (id, entity) in &changes {
+            match entity {
+                Some(entity) => current.state.entities.insert(id.clone(), Arc::clone(entity)),
+                None => current.state.entities.remove(id),
+            };
+        }
+        if let Some(journal) = &self.0.journal {
+            journal.append(newest, changes);
+        }
+        Ok((result, newest))
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // A panic leaves the state as it was: changes are applied after everything that could panic.
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

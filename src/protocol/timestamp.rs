@@ -1,0 +1,61 @@
+//! Moments as IoT Hub writes them.
+//!
+//! A moment is milliseconds since 1970 (what [`crate::clock::Clock`] tells) until it is written.
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+/// What stands for "never" in identities and twins.
+pub const NEVER: &str = "0001-01-01T00:00:00Z";
+
+const SEVEN_DIGITS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:7]Z");
+const AMERICAN: &[BorrowedFormatItem<'_>] =
+    format_description!("[month]/[day]/[year] [hour]:[minute]:[second]");
+/// .NET counts in 100 ns since the year 1; this many of them lie before 1970.
+const TICKS_BEFORE_1970: u64 = 621_355_968_000_000_000;
+
+/// `2024-03-01T10:15:30.1230000Z`, UTC with seven digits of the second.
+#[must_use]
+pub fn timestamp(unix_millis: u64) -> String {
+    write(unix_millis, SEVEN_DIGITS)
+}
+
+/// A moment that may not have come yet: [`NEVER`] then.
+#[must_use]
+pub fn timestamp_or_never(unix_millis: Option<u64>) -> String {
+    unix_millis.map_or_else(|| NEVER.to_owned(), timestamp)
+}
+
+/// `03/01/2024 10:15:30`, UTC, as in tracking ids.
+#[must_use]
+pub fn american_timestamp(unix_millis: u64) -> String {
+    write(unix_millis, AMERICAN)
+}
+
+/// .NET ticks: 100 ns since the year 1.
+#[must_use]
+pub fn ticks(unix_millis: u64) -> u64 {
+    TICKS_BEFORE_1970 + unix_millis * 10_000
+}
+
+fn write(unix_millis: u64, format: &[BorrowedFormatItem<'_>]) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_millis) * 1_000_000);
+    // Beyond the year 9999 only: no clock shows it.
+    let moment = moment.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    moment.format(format).unwrap_or_else(|_| NEVER.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_as_the_service_writes_them() {
+        assert_eq!(timestamp(1_709_288_130_123), "2024-03-01T10:15:30.1230000Z");
+        assert_eq!(american_timestamp(1_709_288_130_123), "03/01/2024 10:15:30");
+        assert_eq!(ticks(0), 621_355_968_000_000_000);
+        assert_eq!(timestamp_or_never(None), "0001-01-01T00:00:00Z");
+    }
+}
