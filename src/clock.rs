@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// How long a wait for a moment sleeps at most before it looks at the clock again: a laptop that was
 /// suspended finds its token expired within this time.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Wall-clock time in milliseconds since 1970, from the system or set by hand.
 #[derive(Clone, Debug, Default)]

@@ -61,6 +61,13 @@ impl Error {
         self
     }
 
+    /// The same error with another sentence.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// What a program can decide by.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

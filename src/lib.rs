@@ -4,15 +4,24 @@
 //! - [`error`]: the one error type; [`clock`]: time that tests can move; [`home`]: shared files of this machine.
 //! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
+//! - [`mqtt`]: an MQTT connection.
+//!
+//! On it stand the parties, which know nothing of one another:
+//! - [`device`]: the client of a device or module.
+//! - [`service`]: the client of a back end: REST.
+//! - [`hub`]: the local hub, a second opinion on the protocol.
 //!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
 pub mod auth;
 pub mod clock;
+pub mod device;
 pub mod error;
 pub mod home;
 pub mod hub;
+pub mod mqtt;
 pub mod protocol;
+pub mod service;
 pub mod tls;
 
 #[cfg(feature = "python")]

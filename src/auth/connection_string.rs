@@ -22,12 +22,17 @@ pub enum ConnectionStringError {
     /// Part number `0` (from zero) has no `=`.
     #[error("part {0} has no '='")]
     NoEqualsSign(usize),
-    /// This key stands twice.
-    #[error("the key {0:?} stands twice")]
-    DuplicateKey(String),
-    /// No such key exists.
-    #[error("unknown key {0:?}")]
-    UnknownKey(String),
+    /// A key stands twice.
+    #[error("a key stands twice")]
+    DuplicateKey,
+    /// Part number `part` (from zero) begins with no key; never shown, it may be a piece of a secret.
+    #[error("part {part} begins with no known key")]
+    UnknownKey {
+        /// Which part, from zero.
+        part: usize,
+        /// The key it would be with other capitals or without spaces.
+        meant: Option<&'static str>,
+    },
     /// Both a shared access key and x509.
     #[error("both SharedAccessKey and x509 are given")]
     MixedAuthentication,
@@ -48,16 +53,17 @@ impl ConnectionString {
     /// # Errors
     /// [`ConnectionStringError`] says which rule is broken.
     pub fn parse(text: &str) -> Result<Self, ConnectionStringError> {
-        let mut parts: Vec<(&'static str, String)> = Vec::new();
-        for (number, part) in text.split(';').enumerate() {
+        let split = |(number, part): (usize, &str)| {
             let (key, value) = part.split_once('=').ok_or(ConnectionStringError::NoEqualsSign(number))?;
-            if parts.iter().any(|(known, _)| *known == key) {
-                return Err(ConnectionStringError::DuplicateKey(key.to_owned()));
-            }
-            let known = KEYS.iter().find(|known| **known == key);
-            let known = known.ok_or_else(|| ConnectionStringError::UnknownKey(key.to_owned()))?;
-            parts.push((known, value.to_owned()));
+            Ok((key.to_owned(), value.to_owned()))
+        };
+        let pairs = text.split(';').enumerate().map(split).collect::<Result<Vec<(String, String)>, _>>()?;
+        let twice = |at: usize| pairs[..at].iter().any(|(key, _)| *key == pairs[at].0);
+        if (0..pairs.len()).any(twice) {
+            return Err(ConnectionStringError::DuplicateKey);
         }
+        let named = |(part, (key, value)): (usize, (String, String))| Ok((known_key(&key, part)?, value));
+        let parts = pairs.into_iter().enumerate().map(named).collect::<Result<_, _>>()?;
         let parsed = Self { parts };
         parsed.check_complete()?;
         Ok(parsed)
@@ -80,11 +86,22 @@ impl ConnectionString {
         part.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All parts that are not empty.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.parts.iter().filter(|(_, value)| !value.is_empty()).cloned()
+    }
+
     /// The hub's host name, with its port if one is given.
     #[must_use]
     pub fn host_name(&self) -> &str {
         self.get("HostName").unwrap_or_default()
     }
+}
+
+fn known_key(key: &str, part: usize) -> Result<&'static str, ConnectionStringError> {
+    let find = |same: &dyn Fn(&str) -> bool| KEYS.iter().find(|known| same(known)).copied();
+    let meant = || find(&|known| known.eq_ignore_ascii_case(key.trim()));
+    find(&|known| known == key).ok_or_else(|| ConnectionStringError::UnknownKey { part, meant: meant() })
 }
 
 impl fmt::Debug for ConnectionString {
@@ -117,9 +134,10 @@ mod tests {
         let cases = [
             ("YourIotHubConnectionString", NoEqualsSign(0)),
             ("HostName=h;", NoEqualsSign(1)),
-            ("HostName=h;HostName=i", DuplicateKey("HostName".into())),
-            ("HostName=h; SharedAccessKeyName=n", UnknownKey(" SharedAccessKeyName".into())),
-            ("hostname=h", UnknownKey("hostname".into())),
+            ("HostName=h;HostName=i", DuplicateKey),
+            ("HostName=h; SharedAccessKeyName=n", UnknownKey { part: 1, meant: Some("SharedAccessKeyName") }),
+            ("hostname=h", UnknownKey { part: 0, meant: Some("HostName") }),
+            ("HostName=h;c2VjcmV0==", UnknownKey { part: 1, meant: None }),
             ("HostName=;SharedAccessKeyName=n;SharedAccessKey=k", Incomplete),
             ("HostName=h;SharedAccessSignature=s", Incomplete),
             ("HostName=h;DeviceId=d;SharedAccessKey=k;x509=true", MixedAuthentication),

@@ -2,15 +2,20 @@
 //!
 //! Each file binds one party. Facades, models and public exceptions are Python, over these handles.
 
+mod device;
 mod errors;
 mod runtime;
+mod service;
 
 use pyo3::prelude::*;
 
 /// The native core; its classes are private, use `ferrohub` and `azure.iot`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    device::register(module)?;
     errors::register(module)?;
     runtime::register(module)?;
+    service::register(module)?;
     Ok(())
 }

@@ -1,0 +1,113 @@
+# One word per job. `make dev` makes .venv with everything in it; the others call it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OFFICIAL := .venv-official
+TOOLS := .tools
+# `make test MATURIN_FLAGS=` builds without optimisation: quicker, and too slow for the tests of speed.
+MATURIN_FLAGS ?= --release
+CARGO_DENY_VERSION := 0.20.2
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python licenses wheels clean
+
+help:
+	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
+	@echo 'make test       build and pass all tests'
+	@echo 'make lint       formats, lints, types, layers, licences'
+	@echo 'make format     format Rust and Python'
+	@echo 'make wheels     manylinux wheels for x86-64 and aarch64, in dist/'
+	@echo 'make dev        only build: .venv holds ferrohub, ferrohub-azure and the tools'
+
+# --- building -----------------------------------------------------------------------------------------------------
+
+$(VENV)/tools: requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+# The distribution's real layout, not an editable one: its point is where its files lie (dropin/README.md).
+$(VENV)/dropin: $(VENV)/tools $(shell find dropin -type f -not -path '*/__pycache__/*')
+	$(PIP) msrest
+	$(PIP) --no-deps --no-build-isolation --force-reinstall ./dropin
+	@touch $@
+
+dev: $(VENV)/tools $(VENV)/dropin
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --locked $(MATURIN_FLAGS)
+
+# For this machine only, from the same build: what the tests install into environments of their own.
+local-wheels: dev
+	@rm -rf build/wheels
+	@$(BIN)/maturin build --quiet --locked $(MATURIN_FLAGS) --compatibility linux --out build/wheels
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheels ./dropin
+
+$(OFFICIAL)/installed: requirements-official.txt
+	$(PYTHON) -m venv $(OFFICIAL)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(OFFICIAL)/bin/python -m pip install --quiet --requirement requirements-official.txt
+	@touch $@
+
+official: $(OFFICIAL)/installed
+
+# --- running and testing ------------------------------------------------------------------------------------------
+
+tutorial: dev
+	@$(BIN)/python scripts/tutorial.py
+
+test: test-rust test-python test-pythons
+
+test-rust:
+	cargo test --locked --quiet
+
+test-python: dev local-wheels official
+	$(BIN)/python -m pytest
+
+# The suite runs on one Python, the tutorial on the others that are found.
+test-pythons: local-wheels
+	@$(BIN)/python scripts/other_pythons.py build/wheels 3.9 3.10 3.11 3.12 3.13 3.14
+
+# --- linting ------------------------------------------------------------------------------------------------------
+
+format: $(VENV)/tools
+	cargo fmt
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: lint-rust lint-python
+
+lint-rust: $(VENV)/tools $(TOOLS)/bin/cargo-deny
+	cargo fmt --check
+	cargo clippy --locked --quiet --all-targets -- -D warnings
+	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
+	scripts/check_windows.sh
+	scripts/check_layers.sh
+	scripts/check_dependencies.sh $(TOOLS)/bin/cargo-deny
+	$(BIN)/python scripts/third_party_licenses.py --check
+
+lint-python: dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	test -f python/ferrohub/_native.pyi  # without it stubtest would find nothing to compare
+	$(BIN)/python -m mypy.stubtest ferrohub._native
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet --profile dev --root $(TOOLS) --target-dir $(TOOLS)/target
+	rm -rf $(TOOLS)/target
+
+licenses:
+	$(PYTHON) scripts/third_party_licenses.py
+
+# --- releasing ----------------------------------------------------------------------------------------------------
+
+# zig is the linker that knows old glibc versions and other processors.
+wheels: $(VENV)/tools
+	rustup target add aarch64-unknown-linux-gnu
+	for target in x86_64 aarch64; do \
+	  $(BIN)/maturin build --release --locked --zig --compatibility manylinux_2_28 \
+	    --target $$target-unknown-linux-gnu --out dist || exit; \
+	done
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./dropin
+
+clean:
+	rm -rf $(VENV) $(OFFICIAL) $(TOOLS) dist target

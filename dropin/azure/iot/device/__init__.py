@@ -1,0 +1,7 @@
+"""Azure IoT Hub for devices and modules: the names of Microsoft's azure-iot-device, on FerroHub's core."""
+
+from ferrohub.device.clients import IoTHubDeviceClient as IoTHubDeviceClient
+from ferrohub.device.clients import IoTHubModuleClient as IoTHubModuleClient
+from ferrohub.device.message import Message as Message
+
+__all__ = ["IoTHubDeviceClient", "IoTHubModuleClient", "Message"]

@@ -1,0 +1,8 @@
+"""Where nobody reads .pth files (PYTHONPATH, `pip install --target`), this finds the real `azure.iot.hub`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "_ferrohub_azure"))
+del sys.modules[__name__]
+import azure.iot.hub  # noqa: E402, F401

@@ -1,0 +1,26 @@
+"""Azure IoT Hub for Python on a Rust core, with a local hub.
+
+- `ferrohub.LocalHub`: a hub on this machine, for tests and for work without an Azure account.
+- `ferrohub.device` and `ferrohub.service`: what `azure.iot.device` and `azure.iot.hub` are made of. Programs import
+  those names, from the distribution `ferrohub-azure`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferrohub._native import __version__
+
+if TYPE_CHECKING:
+    from ferrohub.local_hub import LocalHub
+
+__all__ = ["LocalHub", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when first used: a program that only talks to Azure has no need of a hub.
+    if name == "LocalHub":
+        from ferrohub.local_hub import LocalHub
+
+        return LocalHub
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,52 @@
+"""Connection strings: parsed by the core, with the exceptions programs know and a sentence on what to do.
+
+No text ever repeats a part that is no known key: it may be a piece of a secret.
+https://learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas
+"""
+
+from __future__ import annotations
+
+from ferrohub._native import CoreError, parse_connection_string
+
+SERVICE_FORM = "HostName=<hub>.azure-devices.net;SharedAccessKeyName=<policy>;SharedAccessKey=<key>"
+DEVICE_FORM = "HostName=<hub>.azure-devices.net;DeviceId=<device>[;ModuleId=<module>];SharedAccessKey=<key>"
+
+
+class WrongConnectionStringError(KeyError):
+    """A connection string of the wrong party: a device's where a service's is needed, or the reverse."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def parse(text: str, form: str, no_equals_sign: str) -> dict[str, str]:
+    """The parts of a connection string of any kind that are not empty.
+
+    `form` is what the caller needs, for the error's text; `no_equals_sign` begins the text for a part without
+    '=', with `{part}` for its number from zero: the official packages differ there.
+    Raises ValueError.
+    """
+    try:
+        return parse_connection_string(text)
+    except CoreError as error:
+        rule, detail, _ = error.args
+    if rule == "no_equals_sign":
+        reason = no_equals_sign.format(part=detail) + ": " + _no_equals_sign(text, int(detail))
+    else:
+        reason = "Invalid Connection String - " + _REASONS[rule].format(detail=detail)
+    raise ValueError(f"{reason}. The form is {form}")
+
+
+_REASONS = {
+    "duplicate_key": "Unable to parse: a key stands twice",
+    "unknown_key": "Invalid Key: part {detail} (from 0) does not begin with a known key",
+    "misspelt_key": "Invalid Key: it must be written {detail}",
+    "mixed_authentication": "Mixed authentication scheme",
+    "incomplete": "Incomplete: a part is missing or empty",
+}
+
+
+def _no_equals_sign(text: str, part: int) -> str:
+    if ";" not in text:
+        return "this is no connection string; is the placeholder still there?"
+    return f"part {part} (from 0) has no '='"

@@ -1,0 +1,48 @@
+"""Short tracebacks: an error ends in the public method that was called, one frame above the user's line.
+
+The clients' insides say nothing to a user; a traceback that ends in their line and the name of the call does.
+Frames of other code, such as a user's credential that failed, stay.
+"""
+
+from __future__ import annotations
+
+import functools
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Callable, Optional, TypeVar
+
+    Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def one_frame(method: Method) -> Method:
+    """Let a method's errors show this one frame of ours."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except BaseException as error:
+            _shorten(error.__cause__)
+            raise error.with_traceback(_beyond_ours(error.__traceback__))
+
+    return call  # type: ignore[return-value]
+
+
+def _beyond_ours(traceback: Optional[TracebackType]) -> Optional[TracebackType]:
+    """The part of a traceback that follows our own frames."""
+    while traceback is not None and _is_ours(traceback):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    return str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] == "ferrohub"
+
+
+def _shorten(cause: Optional[BaseException]) -> None:
+    """Take our frames off a chain of causes, so that each is shown as a line and not with our insides."""
+    while cause is not None:
+        cause.__traceback__ = _beyond_ours(cause.__traceback__)
+        cause = cause.__cause__

@@ -1,0 +1,78 @@
+"""The one place where an error of the core becomes the exception that programs know.
+
+The text is the official sentence, then what happened and what to do about it; the causes follow as `__cause__`.
+"""
+
+from __future__ import annotations
+
+from ferrohub._native import CoreError
+from ferrohub.device import exceptions, internal_exceptions as internal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+# kind of the core -> public class, the official sentence, the class of the cause
+_KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
+    "connection_dropped": (
+        exceptions.ConnectionDroppedError,
+        "Lost connection to IoTHub",
+        internal.ConnectionDroppedError,
+    ),
+    "connection_failed": (
+        exceptions.ConnectionFailedError,
+        "Could not connect to IoTHub",
+        internal.ConnectionFailedError,
+    ),
+    "not_connected": (
+        exceptions.NoConnectionError,
+        "Client is not connected to IoTHub",
+        internal.NoConnectionError,
+    ),
+    "unauthorized": (
+        exceptions.CredentialError,
+        "Credentials invalid, could not connect",
+        internal.UnauthorizedError,
+    ),
+    "protocol": (exceptions.ProtocolError, "Error in the IoTHub client", internal.ProtocolClientError),
+    "tls": (
+        exceptions.TlsError,
+        "Error in the IoTHub client due to TLS exchanges.",
+        internal.TlsExchangeAuthError,
+    ),
+    "cancelled": (
+        exceptions.OperationCancelled,
+        "Operation was cancelled before completion",
+        internal.OperationCancelled,
+    ),
+    "timeout": (
+        exceptions.OperationTimeout,
+        "Could not complete operation before timeout",
+        internal.OperationTimeout,
+    ),
+}
+
+
+def call(operation: Callable[..., T], *arguments: object) -> T:
+    """Call the core; its errors become public ones."""
+    try:
+        return operation(*arguments)
+    except CoreError as error:
+        failure, cause = _public(*error.args)
+    raise failure from cause
+
+
+def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exception | None]:
+    detail = ": ".join([message, *causes])
+    if kind in _KINDS:
+        public, sentence, cause = _KINDS[kind]
+        return public(f"{sentence}: {detail}"), cause(detail)
+    if kind == "shut_down":
+        return exceptions.ShutDownError(message), None
+    if kind.startswith("service "):
+        refused = exceptions.ServiceError(message, status=int(kind.removeprefix("service ")))
+        return exceptions.ClientError(f"Unexpected failure: {message}"), refused
+    return ValueError(detail), None

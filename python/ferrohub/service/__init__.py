@@ -1,0 +1,41 @@
+"""Back-end clients of IoT Hub: the identity registry and twins.
+
+`azure.iot.hub` shows the same names to programs written for Microsoft's package. Errors, which pull in msrest where
+it is installed, are loaded when first named.
+"""
+
+from __future__ import annotations
+
+from ferrohub.service.registry_manager import IoTHubRegistryManager
+from ferrohub.service.transport_type import TransportType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ferrohub.service.errors import (
+        ClientRequestError,
+        DeserializationError,
+        HttpOperationError,
+        RetriesExhaustedError,
+        SerializationError,
+        ValidationError,
+    )
+else:
+
+    def __getattr__(name):
+        from ferrohub.service import errors
+
+        if name in __all__:
+            return getattr(errors, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "ClientRequestError",
+    "DeserializationError",
+    "HttpOperationError",
+    "IoTHubRegistryManager",
+    "RetriesExhaustedError",
+    "SerializationError",
+    "TransportType",
+    "ValidationError",
+]

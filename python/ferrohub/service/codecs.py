@@ -1,0 +1,220 @@
+"""How each type of a model attribute is read from the hub's JSON and written to it.
+
+A type is named as the official models name it: `str`, `int`, `long`, `bool`, `iso-8601`, `object` (any JSON
+value), the name of a model, `[x]` for a list and `{x}` for a dict of x. `codec_for` makes a `Codec` of such a
+name. Values are coerced as programs are used to: a `str` attribute takes any value, an `int` takes `"30"`.
+Used by the model classes only; no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta, timezone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    # From (attribute, its description, value) to the name and value that are written.
+    KeyTransformer = Callable[[str, dict[str, str], Any], tuple[Any, Any]]
+    # From the JSON object of a model to that model.
+    Decode = Callable[[Any, bool], Any]
+    Encode = Callable[[Any, Optional[KeyTransformer]], Any]
+
+_DATETIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?"
+)
+_PLAIN_TYPES = frozenset((str, int, float, bool))
+
+
+class Codec:
+    """One type: its name, how it is read (`decode`) and how it is written (`encode`).
+
+    `decode(value, lenient)` takes a value from JSON, never None; `lenient` lets models match keys that a
+    user wrote. `encode(value, transform)` gives what `json.dumps` takes; `transform` renames the keys of models,
+    None means the JSON names.
+    """
+
+    __slots__ = ("decode", "encode", "name")
+
+    def __init__(self, name: str, decode: Decode, encode: Encode) -> None:
+        self.name = name
+        self.decode = decode
+        self.encode = encode
+
+
+def codec_for(name: str, models: dict[str, Any]) -> Codec:
+    """The codec of a type's name; models it mentions are looked up in `models`."""
+    if name.startswith("{"):
+        return _dict_of(name, codec_for(name[1:-1], models))
+    if name.startswith("["):
+        return _list_of(name, codec_for(name[1:-1], models))
+    if name in _SCALARS:
+        return _SCALARS[name]
+    return _model(name, models[name])
+
+
+# --- scalars -----------------------------------------------------------------------------------------------
+
+
+def _encode_str(value: Any, transform: Any) -> str:
+    if type(value) is str:
+        return value
+    import enum
+
+    return str(value.value if isinstance(value, enum.Enum) else value)
+
+
+def _decode_bool(value: Any, lenient: bool) -> bool:
+    if value in (True, False):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in ("true", "1"):
+        return True
+    if isinstance(value, str) and value.lower() in ("false", "0"):
+        return False
+    raise TypeError(f"Invalid boolean value: {value}")
+
+
+def decode_datetime(text: str) -> datetime:
+    """Read an RFC 3339 time. `Z` and offsets make it aware, without them it is naive; digits of the second
+    beyond microseconds are cut."""
+    match = _DATETIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"Invalid datetime string: {text}")
+    year, month, day, hour, minute, second, fraction, zulu, sign, hours, minutes = match.groups()
+    microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
+    zone: Optional[timezone] = None
+    if zulu:
+        zone = timezone.utc
+    elif sign:
+        offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+        zone = timezone(-offset if sign == "-" else offset)
+    return datetime(
+        int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, tzinfo=zone
+    )
+
+
+def encode_datetime(value: Any) -> str:
+    """Write a time as UTC with three to six digits of the second; a str is read first, a naive time is UTC."""
+    if isinstance(value, str):
+        value = decode_datetime(value)
+    if not isinstance(value, datetime):
+        raise TypeError(f"ISO-8601 object must be valid Datetime object., not {type(value).__name__}")
+    if value.tzinfo is None:
+        import logging
+
+        logging.getLogger("msrest.serialization").warning("Datetime with no tzinfo will be considered UTC.")
+    else:
+        value = value.astimezone(timezone.utc)
+    fraction = f"{value.microsecond:06}"
+    fraction = fraction[:3] + fraction[3:].rstrip("0")
+    return (
+        f"{value.year:04}-{value.month:02}-{value.day:02}T{value.hour:02}:{value.minute:02}:{value.second:02}"
+        f".{fraction}Z"
+    )
+
+
+def _encode_duration(value: timedelta) -> str:
+    """An ISO 8601 duration such as `P1DT5S`."""
+    sign, value = ("-", -value) if value < timedelta(0) else ("", value)
+    hours, seconds = divmod(value.seconds, 3600)
+    minutes, seconds = divmod(seconds, 60)
+    fraction = f".{value.microseconds:06}".rstrip("0") if value.microseconds else ""
+    days = f"{value.days}D" if value.days else ""
+    clock = (
+        (f"{hours}H" if hours else "")
+        + (f"{minutes}M" if minutes else "")
+        + (f"{seconds}{fraction}S" if seconds or fraction else "")
+    )
+    return f"{sign}P{days}" + (f"T{clock}" if clock or not days else "")
+
+
+def _encode_any(value: Any, transform: Any) -> Any:
+    """Any JSON value. Other types are written as their text, as the official packages do."""
+    kind = type(value)
+    if value is None or kind in _PLAIN_TYPES:
+        return value
+    if kind is dict:
+        return {str(key): _encode_any(member, transform) for key, member in value.items()}
+    if kind is list:
+        return [_encode_any(member, transform) for member in value]
+    if hasattr(kind, "_attribute_map"):
+        return value.serialize()
+    if isinstance(value, datetime):
+        return encode_datetime(value)
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return _encode_duration(value)
+    import decimal
+
+    return float(value) if isinstance(value, decimal.Decimal) else str(value)
+
+
+_SCALARS = {
+    codec.name: codec
+    for codec in (
+        Codec("str", lambda value, lenient: str(value), _encode_str),
+        Codec("int", lambda value, lenient: int(value), lambda value, transform: int(value)),
+        Codec("long", lambda value, lenient: int(value), lambda value, transform: int(value)),
+        Codec("bool", _decode_bool, lambda value, transform: bool(value)),
+        Codec(
+            "iso-8601",
+            lambda value, lenient: value if isinstance(value, datetime) else decode_datetime(value),
+            lambda value, transform: encode_datetime(value),
+        ),
+        Codec("object", lambda value, lenient: value, _encode_any),
+    )
+}
+
+
+# --- containers and models ---------------------------------------------------------------------------------
+
+
+def _list_of(name: str, member: Codec) -> Codec:
+    decode_member, encode_member = member.decode, member.encode
+
+    def decode(value: Any, lenient: bool) -> list[Any]:
+        if not isinstance(value, list):
+            raise TypeError(f"Cannot deserialize as {name} an object of type {type(value)}")
+        return [None if item is None else decode_member(item, lenient) for item in value]
+
+    def encode(value: Any, transform: Optional[KeyTransformer]) -> list[Any]:
+        if isinstance(value, str):
+            raise TypeError("Refuse str type as a valid iter type.")
+        return [None if item is None else encode_member(item, transform) for item in value]
+
+    return Codec(name, decode, encode)
+
+
+def _dict_of(name: str, member: Codec) -> Codec:
+    decode_member, encode_member = member.decode, member.encode
+    any_member = member.name == "object"
+
+    def decode(value: Any, lenient: bool) -> dict[str, Any]:
+        if isinstance(value, list):
+            value = {item["key"]: item["value"] for item in value}
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, not {type(value).__name__}")
+        if any_member:
+            return value
+        return {key: None if item is None else decode_member(item, lenient) for key, item in value.items()}
+
+    def encode(value: Any, transform: Optional[KeyTransformer]) -> dict[str, Any]:
+        if not hasattr(value, "items"):
+            raise TypeError(f"expected a dict, not {type(value).__name__}")
+        return {
+            str(key): None if item is None else encode_member(item, transform) for key, item in value.items()
+        }
+
+    return Codec(name, decode, encode)
+
+
+def _model(name: str, model: Any) -> Codec:
+    def encode(value: Any, transform: Optional[KeyTransformer]) -> Any:
+        # Where a model is expected, programs also give a dict, or a model of another class.
+        if not hasattr(type(value), "_attribute_map"):
+            value = model.from_dict(value)
+        return value._encode(transform)
+
+    return Codec(name, model._decode, encode)

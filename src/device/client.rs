@@ -1,0 +1,190 @@
+//! The operations of a device or module client. Each is one async function; facades wait for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
+
+use super::conversation::Purpose;
+use super::options::Options;
+use super::session::{Control, Session, Shared, desired_properties_request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mqtt::{Operation, Promise, Reply, Request, Target, receipt};
+use crate::protocol::topics;
+use crate::tls;
+
+/// A device or module client. Dropped, it disconnects.
+#[derive(Debug)]
+pub struct Client {
+    options: Arc<Options>,
+    control: UnboundedSender<Control>,
+    requests: UnboundedSender<Request<Purpose>>,
+    shared: Arc<Shared>,
+    /// Locked while a subscription is made, so that it is made once.
+    subscribed: tokio::sync::Mutex<BTreeSet<String>>,
+}
+
+impl Client {
+    /// A client that isn't connected yet; its session runs on this runtime.
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `System` if there is nobody to trust.
+    pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
+        let (host, port) = options.address();
+        let target =
+            Target { host: host.to_owned(), port, tls: tls::client_config(host, &options.roots, &[])? };
+        let (control, controls) = unbounded_channel();
+        let (requests, incoming) = unbounded_channel();
+        let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
+        let session = Session::new(Arc::clone(&options), target, controls, incoming, Arc::clone(&shared));
+        runtime.spawn(session.run());
+        Ok(Self { options, control, requests, shared, subscribed: tokio::sync::Mutex::default() })
+    }
+
+    /// Whether the client is connected at this moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.shared.connected.load(Ordering::Acquire)
+    }
+
+    /// Connect: one attempt; at once if connected.
+    ///
+    /// # Errors
+    /// Those of [`crate::mqtt::dial`], `ShutDown` after a shutdown.
+    pub async fn connect(&self) -> Result<()> {
+        self.control(Control::Connect).await
+    }
+
+    /// Disconnect; what has no outcome yet is cancelled. At once if not connected.
+    ///
+    /// # Errors
+    /// `ShutDown` after a shutdown.
+    pub async fn disconnect(&self) -> Result<()> {
+        self.control(Control::Disconnect).await
+    }
+
+    /// Disconnect for good.
+    ///
+    /// # Errors
+    /// `ShutDown` if it was shut down before.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.control(Control::ShutDown).await
+    }
+
+    async fn control(&self, control: impl FnOnce(Promise) -> Control) -> Result<()> {
+        let (promise, receipt) = receipt();
+        self.control.send(control(promise)).map_err(|_| shut_down())?;
+        receipt.await.map(drop)
+    }
+
+    /// Send telemetry; done when the hub has it. `properties` are encoded by [`crate::protocol::properties`].
+    ///
+    /// # Errors
+    /// `InvalidArgument` if it can't be published, `Timeout` after `timeout` (None: never), the connection's
+    /// errors, each saying whether the message was sent.
+    pub async fn send_telemetry(
+        &self,
+        properties: &str,
+        payload: Bytes,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        let mut topic = topics::telemetry(&self.options.device_id, self.options.module_id.as_deref());
+        topic.push_str(properties);
+        self.request(Operation::publish(topic, payload)?, deadline(timeout)).await.map(drop)
+    }
+
+    /// The twin as JSON: `{"desired": {…, "$version": n}, "reported": {…, "$version": m}}`.
+    ///
+    /// # Errors
+    /// `Service` if the hub refuses, `Timeout` after `timeout` (None: never), the connection's errors.
+    pub async fn get_twin(&self, timeout: Option<Duration>) -> Result<Bytes> {
+        let deadline = deadline(timeout);
+        self.subscribe(topics::TWIN_RESPONSES.to_owned(), deadline).await?;
+        let request_id = new_request_id();
+        let topic = topics::twin_get(&request_id);
+        self.request(Operation::call(topic, Bytes::from_static(b" "), request_id)?, deadline).await
+    }
+
+    /// Merge a JSON object into the reported properties.
+    ///
+    /// # Errors
+    /// As [`Client::get_twin`].
+    pub async fn patch_reported_properties(&self, patch: Bytes, timeout: Option<Duration>) -> Result<()> {
+        let deadline = deadline(timeout);
+        self.subscribe(topics::TWIN_RESPONSES.to_owned(), deadline).await?;
+        let request_id = new_request_id();
+        let topic = topics::reported_patch(&request_id);
+        self.request(Operation::call(topic, patch, request_id)?, deadline).await.map(drop)
+    }
+
+    /// Ask the hub for patches of desired properties from now on; at once if that was done before.
+    ///
+    /// # Errors
+    /// `Protocol` if the hub refuses, `Timeout` after `timeout` (None: never), the connection's errors.
+    pub async fn enable_desired_patches(&self, timeout: Option<Duration>) -> Result<()> {
+        let deadline = deadline(timeout);
+        let ensure = self.options.ensure_desired_properties;
+        if ensure {
+            self.subscribe(topics::TWIN_RESPONSES.to_owned(), deadline).await?;
+        }
+        let new = self.subscribe(topics::DESIRED_PATCHES.to_owned(), deadline).await?;
+        if new && ensure {
+            // Learn which version stands now: what is newer after a reconnect was missed.
+            self.requests.send(desired_properties_request()).map_err(|_| shut_down())?;
+        }
+        Ok(())
+    }
+
+    /// The next patch of desired properties, as JSON with `$version`, when it has come.
+    pub async fn next_desired_patch(&self) -> Bytes {
+        self.shared.desired_patches.take().await
+    }
+
+    /// A patch that has come already.
+    #[must_use]
+    pub fn desired_patch_now(&self) -> Option<Bytes> {
+        self.shared.desired_patches.take_now()
+    }
+
+    /// Subscribe once in the client's life; the session renews it. Whether it is new.
+    async fn subscribe(&self, filter: String, deadline: Option<Instant>) -> Result<bool> {
+        let mut subscribed = match deadline {
+            Some(deadline) => timeout_at(deadline, self.subscribed.lock()).await.map_err(|_| late())?,
+            None => self.subscribed.lock().await,
+        };
+        if subscribed.contains(&filter) {
+            return Ok(false);
+        }
+        self.request(Operation::Subscribe(filter.clone()), deadline).await?;
+        subscribed.insert(filter);
+        Ok(true)
+    }
+
+    async fn request(&self, operation: Operation, deadline: Option<Instant>) -> Result<Bytes> {
+        let (promise, receipt) = receipt();
+        let request = Request { operation, reply: Reply::Caller(promise), deadline };
+        self.requests.send(request).map_err(|_| shut_down())?;
+        receipt.await
+    }
+}
+
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+fn new_request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "no answer within the call's time (never sent)")
+}
+
+fn shut_down() -> Error {
+    Error::new(ErrorKind::ShutDown, "Cannot execute method - Pipeline is not running")
+}

@@ -1,0 +1,162 @@
+//! What the session says and hears while it is connected, and how requests reach it at any time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{Packet, PubAck, Publish};
+use serde::Deserialize;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::desired::DesiredProperties;
+use super::session::Shared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mqtt::{Dialogue, Outbound, Request};
+use crate::protocol::topics::{is_desired_patch, parse_twin_response};
+
+/// How many requests are taken over at a time.
+const BATCH: usize = 64;
+
+/// What the session's own requests are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Make a subscription again that the hub has lost.
+    Resubscribe,
+    /// Read the desired properties, to find what was missed.
+    DesiredProperties,
+}
+
+/// Takes requests from the client's handle and ends those whose time is over, in every phase.
+pub(super) struct Intake {
+    requests: UnboundedReceiver<Request<Purpose>>,
+    batch: Vec<Request<Purpose>>,
+    /// Goes off at the next deadline.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Intake {
+    pub(super) fn new(requests: UnboundedReceiver<Request<Purpose>>) -> Self {
+        Self { requests, batch: Vec::new(), alarm: None }
+    }
+
+    /// Move new requests to `outbound`; whether there were any. Registers for more, and for the next deadline.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, outbound: &mut Outbound<Purpose>) -> bool {
+        let mut arrived = false;
+        while let Poll::Ready(1..) = self.requests.poll_recv_many(context, &mut self.batch, BATCH) {
+            arrived = true;
+            self.batch.drain(..).for_each(|request| outbound.push(request));
+        }
+        self.poll_deadlines(context, outbound);
+        arrived
+    }
+
+    fn poll_deadlines(&mut self, context: &mut Context<'_>, outbound: &mut Outbound<Purpose>) {
+        while let Some(deadline) = outbound.next_deadline() {
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if alarm.deadline() > deadline {
+                alarm.as_mut().reset(deadline);
+            }
+            if alarm.as_mut().poll(context).is_pending() {
+                return;
+            }
+            self.alarm = None;
+            outbound.expire(Instant::now());
+        }
+    }
+
+    /// Move everything that was requested before this moment.
+    pub(super) fn take_all(&mut self, outbound: &mut Outbound<Purpose>) {
+        while let Ok(request) = self.requests.try_recv() {
+            outbound.push(request);
+        }
+    }
+}
+
+/// The session's side of a connected link.
+pub(super) struct Conversation<'a> {
+    pub(super) outbound: &'a mut Outbound<Purpose>,
+    pub(super) intake: &'a mut Intake,
+    pub(super) desired: &'a mut DesiredProperties,
+    pub(super) shared: &'a Shared,
+}
+
+impl Dialogue for Conversation<'_> {
+    fn receive(&mut self, packet: Packet, output: &mut BytesMut) -> Result<()> {
+        match packet {
+            Packet::PubAck(ack) => self.outbound.published(ack.pkid),
+            Packet::SubAck(ack) => self.outbound.subscribed(&ack),
+            Packet::UnsubAck(ack) => self.outbound.unsubscribed(ack.pkid),
+            Packet::Publish(publish) => {
+                acknowledge(&publish, output)?;
+                self.published(publish);
+            }
+            _ => {}
+        }
+        self.own_outcomes();
+        Ok(())
+    }
+
+    fn send(&mut self, context: &mut Context<'_>, output: &mut BytesMut, limit: usize) -> Result<()> {
+        self.intake.poll(context, self.outbound);
+        self.outbound.fill(output, limit)?;
+        if self.outbound.is_drained() {
+            return Err(Error::new(ErrorKind::Cancelled, "paused, and nothing is in flight"));
+        }
+        Ok(())
+    }
+}
+
+impl Conversation<'_> {
+    fn published(&mut self, publish: Publish) {
+        if let Some(response) = parse_twin_response(&publish.topic) {
+            let outcome = twin_outcome(response.status, publish.payload);
+            self.outbound.answered(&response.request_id, outcome);
+        } else if is_desired_patch(&publish.topic)
+            && let Some(patch) = self.desired.patched(publish.payload)
+        {
+            self.shared.desired_patches.put(patch);
+        }
+    }
+
+    /// Act on the outcomes of what the session asked for itself. A failure is left to the next connect.
+    fn own_outcomes(&mut self) {
+        for (purpose, outcome) in self.outbound.take_owners() {
+            if purpose == Purpose::DesiredProperties
+                && let Ok(twin) = outcome
+                && let Some(missed) = self.desired.refreshed(&twin)
+            {
+                self.shared.desired_patches.put(missed);
+            }
+        }
+    }
+}
+
+fn acknowledge(publish: &Publish, output: &mut BytesMut) -> Result<()> {
+    if publish.qos == QoS::AtMostOnce {
+        return Ok(());
+    }
+    let encoded = PubAck::new(publish.pkid).write(output);
+    let malformed =
+        |error| Error::new(ErrorKind::Protocol, "an acknowledgement could not be encoded").caused_by(error);
+    encoded.map(drop).map_err(malformed)
+}
+
+/// The hub's sentence in the body of a refused twin request.
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+fn twin_outcome(status: u16, body: Bytes) -> Result<Bytes> {
+    if status < 300 {
+        return Ok(body);
+    }
+    let mut text = format!("twin operation returned status {status}");
+    if let Ok(refusal) = serde_json::from_slice::<Refusal>(&body) {
+        text = format!("{text}: {}", refusal.message);
+    }
+    Err(Error::new(ErrorKind::Service(status), text))
+}

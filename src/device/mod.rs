@@ -1,0 +1,20 @@
+//! The client of a device or module: what a program on a device talks to the hub with.
+//!
+//! - [`Client`]: the operations.
+//! - `session`: connects, reconnects, renews, replays; the one owner of the connection. `conversation`:
+//!   what it says and hears while connected.
+//! - `credentials`: where passwords come from; `desired`: which patches of desired properties are new;
+//!   `inbox`: what came and waits to be received.
+
+mod client;
+mod conversation;
+mod credentials;
+mod desired;
+mod inbox;
+mod options;
+mod retry;
+mod session;
+
+pub use client::Client;
+pub use credentials::Credentials;
+pub use options::Options;

@@ -1,0 +1,357 @@
+//! The session of a client: the one owner of its connection.
+//!
+//! One task per client. It waits for the next [`Event`] in its [`Phase`] and handles it; the table of both
+//! is in docs/architecture.md. Requests keep their order and their one outcome through every loss,
+//! reconnect and renewal.
+
+use std::collections::BTreeSet;
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::mqttbytes::v4::{Connect, Disconnect};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::client::TlsStream;
+
+use super::conversation::{Conversation, Intake, Purpose};
+use super::credentials::Password;
+use super::desired::DesiredProperties;
+use super::inbox::Inbox;
+use super::options::Options;
+use super::retry::Backoff;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mqtt::{Link, Operation, Outbound, Promise, Reply, Request, Target, dial};
+use crate::protocol::topics;
+
+/// How long a renewal waits for what is in flight before it goes on without.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long a closing connection may take to say goodbye.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How long the hub may take to answer what the session asks for itself.
+const OWN_REQUEST_TIME: Duration = Duration::from_secs(30);
+
+type ClientLink = Link<TlsStream<TcpStream>>;
+type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
+
+/// What the client's handle and its session both see.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) connected: AtomicBool,
+    pub(super) desired_patches: Inbox,
+}
+
+/// What the program asks of the connection itself.
+pub(super) enum Control {
+    Connect(Promise),
+    Disconnect(Promise),
+    ShutDown(Promise),
+}
+
+/// Where the connection stands.
+enum Phase {
+    /// Not connected, and nothing asked for a connection.
+    Idle,
+    /// An attempt is under way.
+    Connecting(Dialling),
+    /// Connected, since this moment.
+    Online(Box<ClientLink>, Instant),
+    /// Lost; the next attempt comes after this pause.
+    Waiting(Pin<Box<Sleep>>),
+}
+
+/// What can happen.
+enum Event {
+    Control(Control),
+    Queued,
+    Dialled(Result<(ClientLink, bool)>),
+    Ended(Error),
+    RetryDue,
+    RenewalDue,
+    HandleDropped,
+}
+
+/// The state of a session's task.
+pub(super) struct Session {
+    options: Arc<Options>,
+    target: Target,
+    control: UnboundedReceiver<Control>,
+    intake: Intake,
+    outbound: Outbound<Purpose>,
+    desired: DesiredProperties,
+    shared: Arc<Shared>,
+    phase: Phase,
+    backoff: Backoff,
+    /// Whether a failed attempt is followed by another: the connection was there and the program wants it.
+    reconnecting: bool,
+    /// Who waits for the attempt under way.
+    connecting: Vec<Promise>,
+    /// When the token of the attempt under way has to be renewed.
+    next_renewal: Option<u64>,
+    /// When the token of this connection has to be renewed; while it is, when to go on with packets in flight.
+    renew_unix_millis: Option<u64>,
+    renewing: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        options: Arc<Options>,
+        target: Target,
+        control: UnboundedReceiver<Control>,
+        requests: UnboundedReceiver<Request<Purpose>>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            outbound: Outbound::new(options.window),
+            backoff: Backoff::new(options.connection_retry_interval),
+            intake: Intake::new(requests),
+            options,
+            target,
+            control,
+            desired: DesiredProperties::default(),
+            shared,
+            phase: Phase::Idle,
+            reconnecting: false,
+            connecting: Vec::new(),
+            next_renewal: None,
+            renew_unix_millis: None,
+            renewing: false,
+        }
+    }
+
+    /// Live until the client is shut down or dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.next_event().await {
+                Event::Control(Control::Connect(promise)) => self.connect(promise),
+                Event::Control(Control::Disconnect(promise)) => {
+                    self.disconnect().await;
+                    promise.complete(Ok(Bytes::new()));
+                }
+                Event::Control(Control::ShutDown(promise)) => {
+                    self.disconnect().await;
+                    return promise.complete(Ok(Bytes::new()));
+                }
+                Event::HandleDropped => return self.disconnect().await,
+                Event::Queued => self.queued(),
+                Event::Dialled(Ok((link, session_present))) => self.connected(link, session_present),
+                Event::Dialled(Err(error)) => self.not_connected(&error),
+                Event::Ended(error) => self.ended(&error),
+                Event::RetryDue => self.dial(),
+                Event::RenewalDue => self.renew(),
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let Self { control, phase, intake, outbound, desired, shared, options, renew_unix_millis, .. } = self;
+        let renewal = async {
+            match renew_unix_millis {
+                Some(moment) => options.clock.sleep_until(*moment).await,
+                None => pending().await,
+            }
+        };
+        let activity = async {
+            if let Phase::Online(link, _) = phase {
+                let mut conversation = Conversation { outbound, intake, desired, shared };
+                return Event::Ended(link.run(&mut conversation).await);
+            }
+            poll_fn(|context| {
+                let arrived = intake.poll(context, outbound);
+                match phase {
+                    Phase::Connecting(dialling) => dialling.as_mut().poll(context).map(Event::Dialled),
+                    Phase::Waiting(pause) => pause.as_mut().poll(context).map(|()| Event::RetryDue),
+                    Phase::Idle if arrived => Poll::Ready(Event::Queued),
+                    Phase::Idle | Phase::Online(..) => Poll::Pending,
+                }
+            })
+            .await
+        };
+        tokio::select! {
+            biased;
+            control = control.recv() => control.map_or(Event::HandleDropped, Event::Control),
+            event = activity => event,
+            () = renewal => Event::RenewalDue,
+        }
+    }
+
+    fn connect(&mut self, promise: Promise) {
+        match self.phase {
+            Phase::Online(..) => return promise.complete(Ok(Bytes::new())),
+            Phase::Connecting(_) => {}
+            Phase::Idle | Phase::Waiting(_) => {
+                self.backoff.reset();
+                self.dial();
+            }
+        }
+        self.connecting.push(promise);
+    }
+
+    async fn disconnect(&mut self) {
+        if let Phase::Online(link, _) = self.leave_phase() {
+            say_goodbye(*link).await;
+        }
+        self.reconnecting = false;
+        self.intake.take_all(&mut self.outbound);
+        let cancelled = Error::new(ErrorKind::Cancelled, "the client was disconnected");
+        self.fail(&cancelled);
+    }
+
+    /// Go to `Idle`; what the phase held is returned.
+    fn leave_phase(&mut self) -> Phase {
+        self.shared.connected.store(false, Ordering::Release);
+        self.renew_unix_millis = None;
+        self.renewing = false;
+        self.outbound.pause(false);
+        std::mem::replace(&mut self.phase, Phase::Idle)
+    }
+
+    /// Everyone who waits for anything gets this error.
+    fn fail(&mut self, error: &Error) {
+        for promise in self.connecting.drain(..) {
+            promise.complete(Err(error.clone()));
+        }
+        self.outbound.fail_all(error);
+        // What the session asked for itself is asked again after the next connect.
+        let _ = self.outbound.take_owners();
+    }
+
+    fn queued(&mut self) {
+        if self.options.auto_connect {
+            self.dial();
+        } else {
+            self.fail(&Error::new(ErrorKind::NotConnected, "The client is not currently connected."));
+        }
+    }
+
+    fn dial(&mut self) {
+        let password =
+            self.options.credentials.password(&self.options.resource(), self.options.clock.unix_millis());
+        let connect = self.connect_packet(&password);
+        self.next_renewal = password.renew_unix_millis;
+        let target = self.target.clone();
+        self.phase = Phase::Connecting(Box::pin(async move { dial(&target, &connect).await }));
+    }
+
+    fn connect_packet(&self, password: &Password) -> Connect {
+        let mut connect = Connect::new(self.options.client_id());
+        connect.keep_alive = self.options.keep_alive_seconds;
+        connect.clean_session = false;
+        connect.set_login(self.options.user_name(), password.text.as_str());
+        connect
+    }
+
+    fn connected(&mut self, mut link: ClientLink, session_present: bool) {
+        self.outbound.drop_owners();
+        if let Err(error) = self.outbound.replay(link.output()) {
+            return self.not_connected(&error);
+        }
+        if self.options.ensure_desired_properties
+            && self.outbound.subscriptions().contains(topics::DESIRED_PATCHES)
+        {
+            self.outbound.push_first(desired_properties_request());
+        }
+        if !session_present {
+            self.resubscribe();
+        }
+        self.reconnecting = self.options.connection_retry;
+        self.renew_unix_millis = self.next_renewal.take();
+        self.shared.connected.store(true, Ordering::Release);
+        self.phase = Phase::Online(Box::new(link), Instant::now());
+        for promise in self.connecting.drain(..) {
+            promise.complete(Ok(Bytes::new()));
+        }
+    }
+
+    /// The hub has lost this client's subscriptions: make them again before anything else is sent.
+    fn resubscribe(&mut self) {
+        let filters: BTreeSet<String> = self.outbound.subscriptions().clone();
+        for filter in filters.into_iter().rev() {
+            let deadline = Some(Instant::now() + OWN_REQUEST_TIME);
+            let reply = Reply::Owner(Purpose::Resubscribe);
+            self.outbound.push_first(Request { operation: Operation::Subscribe(filter), reply, deadline });
+        }
+    }
+
+    fn not_connected(&mut self, error: &Error) {
+        self.leave_phase();
+        if self.reconnecting && self.is_worth_another_attempt(error) {
+            for promise in self.connecting.drain(..) {
+                promise.complete(Err(error.clone()));
+            }
+            return self.wait_to_retry();
+        }
+        self.reconnecting = false;
+        self.fail(error);
+    }
+
+    fn is_worth_another_attempt(&self, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::ConnectionFailed
+            | ErrorKind::ConnectionDropped
+            | ErrorKind::Timeout
+            | ErrorKind::Tls => true,
+            ErrorKind::Unauthorized => self.options.credentials.can_renew(),
+            _ => false,
+        }
+    }
+
+    fn ended(&mut self, error: &Error) {
+        let renewing = self.renewing;
+        let Phase::Online(link, since) = self.leave_phase() else { return };
+        if renewing {
+            tokio::spawn(say_goodbye(*link));
+            return self.dial();
+        }
+        self.backoff.connection_lived(since.elapsed());
+        if self.reconnecting {
+            return self.wait_to_retry();
+        }
+        self.fail(&Error::new(ErrorKind::Cancelled, "the connection was lost").caused_by(error.clone()));
+    }
+
+    fn wait_to_retry(&mut self) {
+        self.phase = Phase::Waiting(Box::pin(sleep(self.backoff.next())));
+    }
+
+    /// First let what is in flight be acknowledged, so that nothing has to be sent twice; then connect anew.
+    fn renew(&mut self) {
+        self.renew_unix_millis = None;
+        if !matches!(self.phase, Phase::Online(..)) {
+            return;
+        }
+        if self.renewing {
+            return self.ended(&Error::new(ErrorKind::Cancelled, "renewing the token"));
+        }
+        self.renewing = true;
+        self.outbound.pause(true);
+        let limit = u64::try_from(DRAIN_TIME.as_millis()).unwrap_or(u64::MAX);
+        self.renew_unix_millis = Some(self.options.clock.unix_millis() + limit);
+    }
+}
+
+/// Ask for the desired properties on the session's own behalf.
+pub(super) fn desired_properties_request() -> Request<Purpose> {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let publish = rumqttc::mqttbytes::v4::Publish::new(
+        topics::twin_get(&request_id),
+        rumqttc::mqttbytes::QoS::AtLeastOnce,
+        " ",
+    );
+    Request {
+        operation: Operation::Call { publish, request_id },
+        reply: Reply::Owner(Purpose::DesiredProperties),
+        deadline: Some(Instant::now() + OWN_REQUEST_TIME),
+    }
+}
+
+async fn say_goodbye(mut link: ClientLink) {
+    if Disconnect.write(link.output()).is_ok() {
+        link.close(CLOSE_TIME).await;
+    }
+}

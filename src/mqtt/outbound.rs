@@ -1,0 +1,299 @@
+//! Requests that have no outcome yet, in the order in which they were made.
+//!
+//! Queued ones wait for room in the in-flight window, those in flight for their acknowledgement, answered
+//! calls for their answer. All of it outlives a connection: the owner replays or fails it. Every request
+//! leaves with exactly one outcome.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{SubAck, Subscribe, SubscribeReasonCode, Unsubscribe};
+use tokio::time::Instant;
+
+use super::request::{Operation, Reply, Request};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Requests without an outcome; `P` is what the owner's own requests are for.
+#[derive(Debug)]
+pub struct Outbound<P> {
+    queued: VecDeque<Request<P>>,
+    in_flight: VecDeque<InFlight<P>>,
+    awaiting_answer: Vec<Request<P>>,
+    owners: Vec<(P, Result<Bytes>)>,
+    subscriptions: BTreeSet<String>,
+    window: usize,
+    last_id: u16,
+    earliest_deadline: Option<Instant>,
+    paused: bool,
+}
+
+#[derive(Debug)]
+struct InFlight<P> {
+    id: u16,
+    /// None once it has its outcome: an answer or a time-out may come before the acknowledgement.
+    request: Option<Request<P>>,
+}
+
+impl<P> Outbound<P> {
+    /// Nothing yet, with room for `window` unacknowledged packets.
+    #[must_use]
+    pub fn new(window: usize) -> Self {
+        Self {
+            queued: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            awaiting_answer: Vec::new(),
+            owners: Vec::new(),
+            subscriptions: BTreeSet::new(),
+            window,
+            last_id: 0,
+            earliest_deadline: None,
+            paused: false,
+        }
+    }
+
+    /// Take a request; it goes out after those already taken.
+    pub fn push(&mut self, request: Request<P>) {
+        self.note_deadline(request.deadline);
+        self.queued.push_back(request);
+    }
+
+    /// Take a request that goes out before all others.
+    pub fn push_first(&mut self, request: Request<P>) {
+        self.note_deadline(request.deadline);
+        self.queued.push_front(request);
+    }
+
+    fn note_deadline(&mut self, deadline: Option<Instant>) {
+        self.earliest_deadline = match (self.earliest_deadline, deadline) {
+            (Some(earliest), Some(deadline)) => Some(earliest.min(deadline)),
+            (earliest, deadline) => earliest.or(deadline),
+        };
+    }
+
+    /// While paused, what is in flight goes on and nothing new is written.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether it is paused and nothing waits for an acknowledgement any more.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.paused && self.in_flight.is_empty()
+    }
+
+    /// The filters whose subscription the hub has confirmed.
+    #[must_use]
+    pub fn subscriptions(&self) -> &BTreeSet<String> {
+        &self.subscriptions
+    }
+
+    /// Write queued requests into `output` while the window has room and less than `limit` bytes wait there.
+    ///
+    /// # Errors
+    /// `Protocol` if a packet can't be encoded; it then has that outcome too.
+    pub fn fill(&mut self, output: &mut BytesMut, limit: usize) -> Result<()> {
+        while !self.paused && self.in_flight.len() < self.window && output.len() < limit {
+            let Some(request) = self.queued.pop_front() else { break };
+            self.write(request, false, output)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, mut request: Request<P>, again: bool, output: &mut BytesMut) -> Result<()> {
+        if let Reply::Caller(promise) = &request.reply
+            && !promise.written()
+        {
+            return Ok(());
+        }
+        let id = self.free_id();
+        encode(&mut request.operation, id, again, output)?;
+        self.in_flight.push_back(InFlight { id, request: Some(request) });
+        Ok(())
+    }
+
+    /// The next packet id that is not in flight; the window is far smaller than the ids.
+    fn free_id(&mut self) -> u16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if !self.in_flight.iter().any(|sent| sent.id == self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    /// Write what was in flight again, marked as duplicates under its old ids, and ask again what was
+    /// acknowledged but not answered. For the first moment of a new connection.
+    ///
+    /// # Errors
+    /// `Protocol` if a packet can't be encoded.
+    pub fn replay(&mut self, output: &mut BytesMut) -> Result<()> {
+        self.in_flight.retain(|sent| sent.request.as_ref().is_some_and(|request| !is_abandoned(request)));
+        for sent in &mut self.in_flight {
+            if let Some(request) = &mut sent.request {
+                encode(&mut request.operation, sent.id, true, output)?;
+            }
+        }
+        for request in std::mem::take(&mut self.awaiting_answer).into_iter().rev() {
+            self.queued.push_front(request);
+        }
+        Ok(())
+    }
+
+    /// A PUBACK came.
+    pub fn published(&mut self, id: u16) {
+        let publishes =
+            |operation: &Operation| matches!(operation, Operation::Publish(_) | Operation::Call { .. });
+        match self.take(id, publishes) {
+            Some(request) if matches!(request.operation, Operation::Call { .. }) => {
+                self.awaiting_answer.push(request)
+            }
+            Some(request) => self.complete(request, Ok(Bytes::new())),
+            None => {}
+        }
+    }
+
+    /// A SUBACK came.
+    pub fn subscribed(&mut self, ack: &SubAck) {
+        if let Some(request) = self.take(ack.pkid, |operation| matches!(operation, Operation::Subscribe(_))) {
+            let refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
+            let outcome = match &request.operation {
+                Operation::Subscribe(filter) if refused => Err(refusal(filter)),
+                Operation::Subscribe(filter) => {
+                    self.subscriptions.insert(filter.clone());
+                    Ok(Bytes::new())
+                }
+                _ => return,
+            };
+            self.complete(request, outcome);
+        }
+    }
+
+    /// An UNSUBACK came.
+    pub fn unsubscribed(&mut self, id: u16) {
+        if let Some(request) = self.take(id, |operation| matches!(operation, Operation::Unsubscribe(_))) {
+            if let Operation::Unsubscribe(filter) = &request.operation {
+                self.subscriptions.remove(filter);
+            }
+            self.complete(request, Ok(Bytes::new()));
+        }
+    }
+
+    /// Remove the request in flight under this id if it is of this sort: no acknowledgement completes
+    /// another sort of request. Acknowledgements come in order, so the search ends early.
+    fn take(&mut self, id: u16, sort: impl Fn(&Operation) -> bool) -> Option<Request<P>> {
+        let of_sort =
+            |sent: &InFlight<P>| sent.request.as_ref().is_none_or(|request| sort(&request.operation));
+        let position = self.in_flight.iter().position(|sent| sent.id == id && of_sort(sent))?;
+        self.in_flight.remove(position)?.request
+    }
+
+    /// The answer to a call came, before or after the acknowledgement; `false` if nobody asked.
+    pub fn answered(&mut self, request_id: &str, outcome: Result<Bytes>) -> bool {
+        let asked = |request: &Request<P>| matches!(&request.operation, Operation::Call { request_id: id, .. } if id == request_id);
+        let waiting = self.awaiting_answer.iter().position(asked).map(|at| self.awaiting_answer.remove(at));
+        let request = waiting.or_else(|| {
+            let mut in_flight = self.in_flight.iter_mut();
+            in_flight.find(|sent| sent.request.as_ref().is_some_and(asked))?.request.take()
+        });
+        request.is_some_and(|request| {
+            self.complete(request, outcome);
+            true
+        })
+    }
+
+    fn complete(&mut self, request: Request<P>, outcome: Result<Bytes>) {
+        match request.reply {
+            Reply::Caller(promise) => promise.complete(outcome),
+            Reply::Owner(purpose) => self.owners.push((purpose, outcome)),
+        }
+    }
+
+    /// The owner's own requests that have their outcome since the last call.
+    pub fn take_owners(&mut self) -> Vec<(P, Result<Bytes>)> {
+        std::mem::take(&mut self.owners)
+    }
+
+    /// Forget the owner's own requests: on a new connection it makes those it needs.
+    pub fn drop_owners(&mut self) {
+        let of_owner = |request: &Request<P>| matches!(request.reply, Reply::Owner(_));
+        self.queued.retain(|request| !of_owner(request));
+        self.awaiting_answer.retain(|request| !of_owner(request));
+        for sent in &mut self.in_flight {
+            sent.request.take_if(|request| of_owner(request));
+        }
+    }
+
+    /// Give every request this error, each with what became of it.
+    pub fn fail_all(&mut self, error: &Error) {
+        self.fail_where(error, |_| true);
+        self.in_flight.clear();
+    }
+
+    /// Give every request whose deadline has passed a time-out.
+    pub fn expire(&mut self, now: Instant) {
+        let error = Error::new(ErrorKind::Timeout, "no answer within the call's time");
+        self.fail_where(&error, |request| request.deadline.is_some_and(|deadline| deadline <= now));
+    }
+
+    /// The next moment at which [`Outbound::expire`] may find something.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.earliest_deadline
+    }
+
+    fn fail_where(&mut self, error: &Error, condition: impl Fn(&Request<P>) -> bool) {
+        let mut failed = extract(&mut self.queued, |request| is_abandoned(request) || condition(request));
+        failed.extend(
+            self.awaiting_answer.extract_if(.., |request| is_abandoned(request) || condition(request)),
+        );
+        for sent in &mut self.in_flight {
+            failed.extend(sent.request.take_if(|request| condition(request)));
+        }
+        for request in failed {
+            match request.reply {
+                Reply::Caller(promise) => promise.fail(error),
+                Reply::Owner(purpose) => self.owners.push((purpose, Err(error.clone()))),
+            }
+        }
+        let in_flight = self.in_flight.iter().filter_map(|sent| sent.request.as_ref());
+        let left = self.queued.iter().chain(&self.awaiting_answer).chain(in_flight);
+        self.earliest_deadline = left.filter_map(|request| request.deadline).min();
+    }
+}
+
+fn is_abandoned<P>(request: &Request<P>) -> bool {
+    matches!(&request.reply, Reply::Caller(promise) if promise.is_abandoned())
+}
+
+fn extract<T>(queue: &mut VecDeque<T>, condition: impl Fn(&T) -> bool) -> Vec<T> {
+    let (matching, rest): (Vec<_>, Vec<_>) = std::mem::take(queue).into_iter().partition(condition);
+    *queue = rest.into();
+    matching
+}
+
+fn refusal(filter: &str) -> Error {
+    Error::new(ErrorKind::Protocol, format!("the hub refused the subscription to {filter}"))
+}
+
+fn encode(operation: &mut Operation, id: u16, again: bool, output: &mut BytesMut) -> Result<()> {
+    let written = match operation {
+        Operation::Publish(publish) | Operation::Call { publish, .. } => {
+            publish.pkid = id;
+            publish.dup = again;
+            publish.write(output)
+        }
+        Operation::Subscribe(filter) => {
+            let mut packet = Subscribe::new(filter.as_str(), QoS::AtLeastOnce);
+            packet.pkid = id;
+            packet.write(output)
+        }
+        Operation::Unsubscribe(filter) => {
+            let mut packet = Unsubscribe::new(filter.as_str());
+            packet.pkid = id;
+            packet.write(output)
+        }
+    };
+    let malformed = |error| Error::new(ErrorKind::Protocol, "a packet could not be encoded").caused_by(error);
+    written.map(drop).map_err(malformed)
+}

@@ -1,0 +1,61 @@
+//! `ServiceTransport`: the REST transport of the service clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::{errors, runtime};
+use crate::auth::SasKey;
+use crate::clock::Clock;
+use crate::service::{Credentials, Request, Transport};
+
+/// Status, reason phrase, headers, body, address, number of attempts.
+type Answer = (u16, String, Vec<(String, String)>, Py<PyBytes>, String, u32);
+
+/// One hub's REST endpoint; see `crate::service::Transport`.
+#[pyclass(frozen, module = "ferrohub._native")]
+struct ServiceTransport(Arc<Transport>);
+
+#[pymethods]
+impl ServiceTransport {
+    #[new]
+    #[pyo3(signature = (host_name, platform, policy=None, key=None))]
+    fn new(host_name: String, platform: &str, policy: Option<String>, key: Option<&str>) -> PyResult<Self> {
+        let user_agent = format!("ferrohub/{} ({platform})", env!("CARGO_PKG_VERSION"));
+        let credentials = policy
+            .zip(key)
+            .map(|(policy, key)| SasKey::from_base64(key).map(|key| Credentials { policy, key }));
+        let transport = credentials
+            .transpose()
+            .and_then(|credentials| Transport::new(host_name, &user_agent, credentials, Clock::system()));
+        Ok(Self(Arc::new(transport.map_err(|error| errors::to_python(&error))?)))
+    }
+
+    /// Send a request and wait for the answer; `limit` is in seconds, over all attempts.
+    #[pyo3(signature = (method, target, headers, body=None, limit=100.0))]
+    fn request(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        target: String,
+        headers: Vec<(String, String)>,
+        body: Option<&[u8]>,
+        limit: f64,
+    ) -> PyResult<Answer> {
+        let limit = Duration::try_from_secs_f64(limit)
+            .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+        let request = Request::new(method, target, &headers, body.map(Bytes::copy_from_slice));
+        let request = request.map_err(|error| errors::to_python(&error))?;
+        let response = runtime::block_on(py, self.0.request(request, limit))?;
+        let response = response.map_err(|error| errors::to_python(&error))?;
+        let body = PyBytes::new(py, &response.body).unbind();
+        Ok((response.status, response.reason, response.headers, body, response.url, response.attempts))
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ServiceTransport>()
+}

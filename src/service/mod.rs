@@ -1,0 +1,12 @@
+//! Back-end client of IoT Hub's REST interface: sends requests, keeps connections, signs and retries.
+//!
+//! What a request asks and how its answer is read is the business of the callers: in Python
+//! `ferrohub.service`, whose JSON passes through here as bytes. Used by `python` and `cli`.
+//!
+//! <https://learn.microsoft.com/rest/api/iothub/service/>
+
+mod failure;
+mod retry;
+mod transport;
+
+pub use transport::{Credentials, Request, Response, Transport};

@@ -1,0 +1,49 @@
+"""Fixtures of all Python tests: local hubs on free ports, and a folder for what they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from azure.iot.hub import IoTHubRegistryManager
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ferrohub import LocalHub
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ferrohub_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Every hub, client and program of the tests shares this folder, and not the user's."""
+    home = tmp_path_factory.mktemp("ferrohub-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FERROHUB_HOME", str(home))
+        patch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
+        yield home
+
+
+@pytest.fixture
+def hub(ferrohub_home: Path) -> Iterator[LocalHub]:
+    """A hub of its own for the test, in this process."""
+    from ferrohub import LocalHub
+
+    with LocalHub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def registry(hub: LocalHub) -> IoTHubRegistryManager:
+    """The service's side of that hub."""
+    return IoTHubRegistryManager.from_connection_string(hub.connection_string)
+
+
+@pytest.fixture
+def module_connection_string(hub: LocalHub, registry: IoTHubRegistryManager) -> str:
+    """The tutorial's module, created on the hub."""
+    from support import DEVICE, MODULE
+
+    registry.create_device_with_sas(DEVICE, "", "", "enabled")
+    registry.create_module_with_sas(DEVICE, MODULE, "", "", "")
+    return hub.module_connection_string(DEVICE, MODULE)
