@@ -9,7 +9,7 @@ use super::HubState;
 use super::entity::Entity;
 use super::error::HubError;
 use super::registry::IfMatch;
-use super::store::Transaction;
+use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
 use crate::protocol::twin::{Twin, TwinUpdate};
@@ -29,7 +29,7 @@ impl HubState {
     /// # Errors
     /// 404 if the device or module doesn't exist.
     pub async fn twin(&self, id: &IdentityId) -> Result<Arc<Entity>, HubError> {
-        self.store.read(|state| state.get(id).cloned()).await?.ok_or_else(|| HubError::not_found(id))
+        self.store.read(|state| state.get(id).cloned().ok_or_else(|| missing(state, id))).await?
     }
 
     /// Write tags and desired properties, and send what changed to the device if it listens.
@@ -45,7 +45,8 @@ impl HubState {
     ) -> Result<Arc<Entity>, HubError> {
         let now = self.clock.unix_millis();
         let change = self.store.write(|transaction| {
-            let mut entity = transaction.copy(id).ok_or_else(|| HubError::not_found(id))?;
+            let before = transaction.before();
+            let mut entity = transaction.copy(id).ok_or_else(|| missing(before, id))?;
             if if_match.is_some_and(|condition| !condition.allows(&entity.twin_etag())) {
                 return Err(HubError::stale_twin());
             }
@@ -109,4 +110,10 @@ impl HubState {
         });
         change.await
     }
+}
+
+/// A module's twin is missing because its device is, or by itself.
+fn missing(state: &State, id: &IdentityId) -> HubError {
+    let device = id.parent();
+    HubError::not_found(if state.get(&device).is_none() { &device } else { id })
 }
