@@ -258,6 +258,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the signature is that of any choice")]
     fn choose(stored: Option<&HubRecord>) -> Result<HubRecord> {
         Ok(stored.cloned().unwrap_or_else(|| HubRecord::new("localhost".into(), "a2V5".into())))
     }

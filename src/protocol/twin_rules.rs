@@ -70,12 +70,11 @@ fn check_key(key: &str) -> Result<(), InvalidTwin> {
 /// `depth` counts the objects and arrays around the value, the section itself not among them.
 fn check_value(value: &Value, depth: usize) -> Result<(), InvalidTwin> {
     match value {
-        Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => check_number(number),
         Value::String(text) if text.len() > LONGEST_STRING => {
             Err(InvalidTwin(format!("a string is longer than {LONGEST_STRING} bytes")))
         }
-        Value::String(_) => Ok(()),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
         Value::Object(_) | Value::Array(_) if depth == DEEPEST => {
             Err(InvalidTwin(format!("it is more than {DEEPEST} levels deep")))
         }
