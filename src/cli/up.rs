@@ -1,0 +1,143 @@
+//! `ferrohub up`: a local hub until Ctrl-C.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::attached;
+use super::output::{complain, say};
+use super::state_file::{RunningHub, StateFile, running_hub};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
+
+/// The key of the policy `iothubowner`, for hubs started by a program: arguments can be seen by everyone.
+const KEY_VARIABLE: &str = "FERROHUB_KEY";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Up {
+    /// Port for REST and MQTT (0: any that is free)
+    #[arg(long, default_value_t = 8443)]
+    port: u16,
+    /// Also listen on 8883, and on 443 where the system permits: Microsoft's device packages need them
+    #[arg(long)]
+    standard_ports: bool,
+    /// Keep identities and twins in this file; without it they are gone when the hub ends
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Name by which other machines reach this hub; it then listens on every interface
+    #[arg(long, value_name = "NAME")]
+    host_name: Option<String>,
+    /// `random`: a key of this hub's own in place of the well-known one
+    #[arg(long, value_name = "random", value_parser = ["random"])]
+    key: Option<String>,
+    /// Print one JSON line when ready, for programs
+    #[arg(long)]
+    json: bool,
+    /// Take requests on standard input, answer on standard output, end when the input does
+    #[arg(long, hide = true, requires = "json")]
+    attached: bool,
+}
+
+impl Up {
+    pub(super) async fn run(self) -> Result<()> {
+        let notices = if self.json { Notices::default() } else { Notices::to(|line| say(line)) };
+        let options = HubOptions {
+            port: self.port,
+            standard_ports: self.standard_ports,
+            data: self.data.clone(),
+            host_name: self.host_name.clone(),
+            key: self.owner_key(),
+            clock: Clock::system(),
+            notices,
+        };
+        let hub = Arc::new(Hub::start(options).await?);
+        let interrupted = interrupted()?;
+        let state_file = if self.attached { None } else { leave_state_file(&hub) };
+        if self.json {
+            say(&hub.describe().to_string());
+        } else {
+            introduce(&hub);
+        }
+        if self.attached {
+            tokio::select! {
+                () = attached::serve(&hub) => {}
+                () = interrupted => {}
+            }
+        } else {
+            interrupted.await;
+        }
+        drop(state_file);
+        hub.stop().await;
+        Ok(())
+    }
+
+    fn owner_key(&self) -> OwnerKey {
+        match std::env::var(KEY_VARIABLE) {
+            Ok(key) => OwnerKey::Given(key),
+            Err(_) if self.key.is_some() => OwnerKey::Random,
+            Err(_) => OwnerKey::WellKnown,
+        }
+    }
+}
+
+/// Resolves at Ctrl-C or SIGTERM, of which nothing is missed from now on.
+fn interrupted() -> Result<impl Future<Output = ()>> {
+    let failed = |error| Error::new(ErrorKind::System, "signals can't be listened to").caused_by(error);
+    #[cfg(unix)]
+    let (mut interrupt, mut terminate) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?)
+    };
+    #[cfg(windows)]
+    let (mut interrupt, mut terminate) = {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        (ctrl_c().map_err(failed)?, ctrl_break().map_err(failed)?)
+    };
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// A hub works without its state file, so a failure is told and no more.
+fn leave_state_file(hub: &Hub) -> Option<StateFile> {
+    let running =
+        RunningHub { pid: std::process::id(), port: hub.port(), connection_string: hub.connection_string() };
+    match StateFile::write(&running) {
+        Ok(Some(file)) => Some(file),
+        Ok(None) => {
+            let other = running_hub()
+                .map_or(String::new(), |other| format!(" (port {}, process {})", other.port, other.pid));
+            complain(&format!(
+                "ferrohub: another hub runs already{other}; other commands find that one. To have them find this \
+                 one, set IOTHUB_CONNECTION_STRING."
+            ));
+            None
+        }
+        Err(error) => {
+            complain(&format!("ferrohub: {error}"));
+            None
+        }
+    }
+}
+
+fn introduce(hub: &Hub) {
+    let ca_file = hub.ca_pem_path().display();
+    for note in hub.notes() {
+        say(note);
+    }
+    say(&format!(
+        "The hub listens on {}:{} for REST and MQTT. Ctrl-C ends it.\n\n\
+         Service connection string:\n  {}\n\n\
+         Programs that use ferrohub trust it already. In shells of other programs:\n  \
+         export SSL_CERT_FILE={ca_file}\n  \
+         export REQUESTS_CA_BUNDLE={ca_file}\n\n\
+         Next, in a second terminal:\n  \
+         ferrohub connection-string DEVICE [MODULE]    what a device or module connects with\n",
+        hub.host_name(),
+        hub.port(),
+        hub.connection_string(),
+    ));
+}
