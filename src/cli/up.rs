@@ -71,9 +71,9 @@ impl Up {
         } else {
             let _state_file = leave_state_file(&hub);
             if self.json {
-                say(&hub.describe().to_string())
+                say(&hub.describe().to_string());
             } else {
-                introduce(&hub)
+                introduce(&hub);
             }
             signals.interrupted().await;
         }

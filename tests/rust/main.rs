@@ -1,8 +1,9 @@
-//! Tests through the crate's public API; one binary, so that it is linked once.
+//! Tests through the crate's public API, in one binary, so that it is linked once: clients against a scripted
+//! hub, and the local hub against raw clients.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
+mod device_session;
 mod hub_endpoints;
 mod hub_mqtt;
 mod hub_sessions;
+mod scripted_hub;
 mod support;

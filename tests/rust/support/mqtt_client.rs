@@ -47,7 +47,7 @@ impl SignIn {
         packet.set_login(self.username.clone(), self.password.clone());
         packet.clean_session = self.clean_session;
         packet.keep_alive = self.keep_alive;
-        packet.last_will = self.will.clone();
+        packet.last_will.clone_from(&self.will);
         packet
     }
 
