@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::HubState;
-use super::access::random_bytes;
 use super::entity::{Entity, Identity, Presence, Status};
 use super::error::{Form, HubError};
 pub use super::identity_body::IdentityBody;
+use super::keys::random_bytes;
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
