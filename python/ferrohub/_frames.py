@@ -11,7 +11,7 @@ import functools
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Callable, Optional, TypeVar
+    from typing import Any, Callable, TypeVar
 
     Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -23,14 +23,14 @@ def one_frame(method: Method) -> Method:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return method(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again
             _shorten(error.__cause__)
-            raise error.with_traceback(_beyond_ours(error.__traceback__))
+            raise error.with_traceback(_beyond_ours(error.__traceback__))  # noqa: B904 - it is the same one
 
     return call  # type: ignore[return-value]
 
 
-def _beyond_ours(traceback: Optional[TracebackType]) -> Optional[TracebackType]:
+def _beyond_ours(traceback: TracebackType | None) -> TracebackType | None:
     """The part of a traceback that follows our own frames."""
     while traceback is not None and _is_ours(traceback):
         traceback = traceback.tb_next
@@ -41,7 +41,7 @@ def _is_ours(traceback: TracebackType) -> bool:
     return str(traceback.tb_frame.f_globals.get("__name__")).partition(".")[0] == "ferrohub"
 
 
-def _shorten(cause: Optional[BaseException]) -> None:
+def _shorten(cause: BaseException | None) -> None:
     """Take our frames off a chain of causes, so that each is shown as a line and not with our insides."""
     while cause is not None:
         cause.__traceback__ = _beyond_ours(cause.__traceback__)

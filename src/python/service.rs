@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use tokio::task::JoinSet;
 
 use super::{errors, runtime};
 use crate::auth::SasKey;
 use crate::clock::Clock;
-use crate::service::{Credentials, Request, Transport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::service::{Credentials, Request, Response, Transport};
 
 /// Status, reason phrase, headers, body, address, number of attempts.
 type Answer = (u16, String, Vec<(String, String)>, Py<PyBytes>, String, u32);
@@ -49,10 +51,24 @@ impl ServiceTransport {
             .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
         let request = Request::new(method, target, &headers, body.map(Bytes::copy_from_slice));
         let request = request.map_err(|error| errors::to_python(&error))?;
-        let response = runtime::block_on(py, self.0.request(request, limit))?;
-        let response = response.map_err(|error| errors::to_python(&error))?;
+        let response = self.send(py, request, limit)?.map_err(|error| errors::to_python(&error))?;
         let body = PyBytes::new(py, &response.body).unbind();
         Ok((response.status, response.reason, response.headers, body, response.url, response.attempts))
+    }
+}
+
+impl ServiceTransport {
+    /// On the runtime's own thread, where the connections live: the caller's thread is woken once, and by then the
+    /// connection is back in the pool for the next call. A signal drops the set, which ends the request.
+    fn send(&self, py: Python<'_>, request: Request, limit: Duration) -> PyResult<Result<Response>> {
+        let handle = runtime::handle().map_err(|error| errors::to_python(&error))?;
+        let transport = Arc::clone(&self.0);
+        let mut task = JoinSet::new();
+        task.spawn_on(async move { transport.request(request, limit).await }, &handle);
+        let ended = runtime::block_on(py, async move { task.join_next().await })?;
+        Ok(ended.and_then(std::result::Result::ok).unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Cancelled, "the request was ended by the end of the program"))
+        }))
     }
 }
 

@@ -27,7 +27,10 @@ pub(super) fn explain(error: &reqwest::Error, host: &str) -> Failure {
         let text = format!("could not connect to {address}: {}. {}", innermost(error), how_to_connect(host));
         return failure(ErrorKind::ConnectionFailed, text, Outcome::NeverSent);
     }
-    let text = format!("{address} closed the connection before it answered: {}", innermost(error));
+    let mut text = format!("{address} closed the connection before it answered");
+    if !was_closed(error) {
+        text = format!("the connection to {address} failed: {}", innermost(error));
+    }
     failure(ErrorKind::ConnectionDropped, text, Outcome::Lost)
 }
 
@@ -79,8 +82,19 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
+/// Whether the peer ended the connection, orderly or not.
+fn was_closed(error: &reqwest::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ends = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    find::<io::Error>(error).is_some_and(|error| ends.contains(&error.kind()))
+        || find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message)
+}
+
 /// The last cause says best what happened; the ones above name the library's layers.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
+    if let Some(refused) = find::<io::Error>(error).filter(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+        return refused.kind().to_string();
+    }
     let mut last = error;
     while let Some(cause) = last.source() {
         last = cause;

@@ -125,6 +125,7 @@ impl Transport {
         let url = self.address(&request.target)?;
         let mut attempt = 1;
         loop {
+            notice_closed_connections().await;
             let answer = timeout_at(deadline, self.attempt(&request, url.clone(), attempt)).await;
             let answer = answer.map_err(|_| self.timed_out(limit))?;
             let outcome = match &answer {
@@ -270,6 +271,13 @@ impl Transport {
             Error::new(ErrorKind::System, "the HTTP client could not be set up").caused_by(error)
         })
     }
+}
+
+/// Let the runtime look at its sockets, and then the tasks of connections that the hub has closed meanwhile: they
+/// leave the pool, and no request is written into one of them.
+async fn notice_closed_connections() {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
 }
 
 /// Where a GET is to be repeated. Only on the same host: the token is for no other.

@@ -1,7 +1,7 @@
 """Back-end clients of IoT Hub: the identity registry and twins.
 
-`azure.iot.hub` shows the same names to programs written for Microsoft's package. Errors, which pull in msrest where
-it is installed, are loaded when first named.
+`azure.iot.hub` shows the same names to programs written for Microsoft's package. Errors, which pull in msrest
+where it is installed, are loaded when first named.
 """
 
 from __future__ import annotations
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
         SerializationError,
         ValidationError,
     )
-else:
-
-    def __getattr__(name):
-        from ferrohub.service import errors
-
-        if name in __all__:
-            return getattr(errors, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 __all__ = [
     "ClientRequestError",
     "DeserializationError",
@@ -39,3 +29,12 @@ __all__ = [
     "TransportType",
     "ValidationError",
 ]
+
+
+def __getattr__(name: str) -> type[Exception]:
+    if name in __all__:
+        from ferrohub.service import errors
+
+        error: type[Exception] = getattr(errors, name)
+        return error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,20 +12,24 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Protocol
+    from typing import Any, Protocol
 
     class AccessToken(Protocol):
         """What a credential hands out: the token and when it expires (seconds since 1970)."""
 
         @property
-        def token(self) -> str: ...
+        def token(self) -> str:
+            """The token itself."""
+
         @property
-        def expires_on(self) -> int: ...
+        def expires_on(self) -> int:
+            """Seconds since 1970."""
 
     class TokenCredential(Protocol):
         """Any credential of azure-identity, or another object with this method."""
 
-        def get_token(self, *scopes: str) -> AccessToken: ...
+        def get_token(self, *scopes: str) -> AccessToken:
+            """A token that is good for these scopes."""
 
 
 TOKEN_SCOPE = "https://iothubs.azure.net/.default"  # noqa: S105 - a scope is no secret
@@ -73,7 +77,7 @@ def parse_connection_string(text: Any) -> dict[str, str]:
                 f"dictionary update sequence element #{number} has length 1; 2 is required: {what}"
                 f" The form is {_FORM}. {_WHERE}"
             )
-    values = {key: value for key, value in parts}
+    values = dict(parts)
     if len(values) != len(parts):
         raise ValueError("Invalid Connection String - Unable to parse: a key stands twice")
     for number, (key, _) in enumerate(parts):
@@ -84,7 +88,7 @@ def parse_connection_string(text: Any) -> dict[str, str]:
 
 
 def _misspelt(key: str, number: int) -> str:
-    """What to say of an unknown key. It is shown only if it is nearly a known one: else it may be part of a secret."""
+    """What to say of an unknown key. One that is not nearly a known one may be a secret: it isn't shown."""
     for known in _KEYS:
         if key.strip().lower() == known.lower():
             return f"{key!r} must be written {known!r}"
@@ -108,8 +112,8 @@ class SharedAccessPolicy:
         if not values.get("SharedAccessKeyName"):
             party = "a module" if values.get("ModuleId") else "a device"
             raise WrongConnectionStringError(
-                f"'SharedAccessKeyName': this is the connection string of {party}. IoTHubRegistryManager needs that of"
-                f" a shared access policy of the hub: {_FORM}. {_WHERE}"
+                f"'SharedAccessKeyName': this is the connection string of {party}. A service needs that of a"
+                f" shared access policy of the hub: {_FORM}. {_WHERE}"
             )
         self.host_name = values["HostName"]
         self.policy_name = values["SharedAccessKeyName"]
@@ -134,13 +138,13 @@ def _checked_key(key: str) -> str:
 class TokenAuthorization:
     """Bearer tokens of a credential, asked for when the last has less than five minutes left."""
 
-    policy_name: Optional[str] = None
-    key: Optional[str] = None
+    policy_name: str | None = None
+    key: str | None = None
 
     def __init__(self, host_name: str, credential: TokenCredential) -> None:
         self.host_name = host_name
         self._get_token = credential.get_token
-        self._token: Optional[AccessToken] = None
+        self._token: AccessToken | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         """The Authorization header with a token that is good for some minutes."""

@@ -15,7 +15,7 @@ from ferrohub.service.response import Response
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, TypeVar, Union
+    from typing import Any, TypeVar
 
     from ferrohub.service.authentication import SharedAccessPolicy, TokenAuthorization
     from ferrohub.service.operation import Operation
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 class ServiceClient:
     """Calls operations on one hub, one after the other or from many threads at once."""
 
-    def __init__(self, authorization: Union[SharedAccessPolicy, TokenAuthorization]) -> None:
+    def __init__(self, authorization: SharedAccessPolicy | TokenAuthorization) -> None:
         self._authorization = authorization
-        self._transport = ServiceTransport(
-            authorization.host_name, _platform(), authorization.policy_name, authorization.key
-        )
+        policy, key = authorization.policy_name, authorization.key
+        try:
+            self._transport = ServiceTransport(authorization.host_name, _platform(), policy, key)
+        except CoreError as error:
+            raise errors.from_core(error) from None
 
     def call(
         self,
@@ -51,9 +53,8 @@ class ServiceClient:
         try:
             answer = self._transport.request(request.method, request.target, headers, request.body)
         except CoreError as error:
-            errors.raise_core_error(error)
-        result: Any = interpret(operation, Response(request, *answer))
-        return result
+            raise errors.from_core(error) from None
+        return interpret(operation, Response(request, *answer))
 
 
 def _platform() -> str:

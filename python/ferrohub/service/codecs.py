@@ -8,7 +8,6 @@ Used by the model classes only; no I/O.
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, time, timedelta, timezone
 
 TYPE_CHECKING = False
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     Decode = Callable[[Any, bool], Any]
     Encode = Callable[[Any, Optional[KeyTransformer]], Any]
 
-_DATETIME = re.compile(
+_DATETIME = (
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?"
 )
 _PLAIN_TYPES = frozenset((str, int, float, bool))
@@ -31,8 +30,8 @@ class Codec:
     """One type: its name, how it is read (`decode`) and how it is written (`encode`).
 
     `decode(value, lenient)` takes a value from JSON, never None; `lenient` lets models match keys that a
-    user wrote. `encode(value, transform)` gives what `json.dumps` takes; `transform` renames the keys of models,
-    None means the JSON names.
+    user wrote. `encode(value, transform)` gives what `json.dumps` takes; `transform` renames the keys of
+    models, None means the JSON names.
     """
 
     __slots__ = ("decode", "encode", "name")
@@ -57,7 +56,7 @@ def codec_for(name: str, models: dict[str, Any]) -> Codec:
 # --- scalars -----------------------------------------------------------------------------------------------
 
 
-def _encode_str(value: Any, transform: Any) -> str:
+def _encode_str(value: Any, _transform: Any) -> str:
     if type(value) is str:
         return value
     import enum
@@ -65,7 +64,7 @@ def _encode_str(value: Any, transform: Any) -> str:
     return str(value.value if isinstance(value, enum.Enum) else value)
 
 
-def _decode_bool(value: Any, lenient: bool) -> bool:
+def _decode_bool(value: Any, _lenient: bool) -> bool:
     if value in (True, False):
         return bool(value)
     if isinstance(value, str) and value.lower() in ("true", "1"):
@@ -76,14 +75,18 @@ def _decode_bool(value: Any, lenient: bool) -> bool:
 
 
 def decode_datetime(text: str) -> datetime:
-    """Read an RFC 3339 time. `Z` and offsets make it aware, without them it is naive; digits of the second
-    beyond microseconds are cut."""
-    match = _DATETIME.fullmatch(text)
+    """Read an RFC 3339 time.
+
+    `Z` and offsets make it aware, without them it is naive; decimals beyond microseconds are cut.
+    """
+    import re  # slow to import, and needed from here on only
+
+    match = re.fullmatch(_DATETIME, text)
     if match is None:
         raise ValueError(f"Invalid datetime string: {text}")
     year, month, day, hour, minute, second, fraction, zulu, sign, hours, minutes = match.groups()
     microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    zone: Optional[timezone] = None
+    zone: timezone | None = None
     if zulu:
         zone = timezone.utc
     elif sign:
@@ -95,7 +98,7 @@ def decode_datetime(text: str) -> datetime:
 
 
 def encode_datetime(value: Any) -> str:
-    """Write a time as UTC with three to six digits of the second; a str is read first, a naive time is UTC."""
+    """Write a time as UTC with three to six decimals; a str is read first, a naive time counts as UTC."""
     if isinstance(value, str):
         value = decode_datetime(value)
     if not isinstance(value, datetime):
@@ -120,26 +123,26 @@ def _encode_duration(value: timedelta) -> str:
     hours, seconds = divmod(value.seconds, 3600)
     minutes, seconds = divmod(seconds, 60)
     fraction = f".{value.microseconds:06}".rstrip("0") if value.microseconds else ""
-    days = f"{value.days}D" if value.days else ""
-    clock = (
-        (f"{hours}H" if hours else "")
-        + (f"{minutes}M" if minutes else "")
-        + (f"{seconds}{fraction}S" if seconds or fraction else "")
-    )
-    return f"{sign}P{days}" + (f"T{clock}" if clock or not days else "")
+    parts = ((hours, "H", ""), (minutes, "M", ""), (seconds, "S", fraction))
+    clock = "".join(f"{number}{more}{unit}" for number, unit, more in parts if number or more)
+    days = f"{value.days}D" if value.days or not clock else ""
+    return f"{sign}P{days}" + (f"T{clock}" if clock else "")
 
 
-def _encode_any(value: Any, transform: Any) -> Any:
-    """Any JSON value. Other types are written as their text, as the official packages do."""
+def _encode_any(value: Any, _transform: Any) -> Any:
+    """Any JSON value; subclasses of JSON's types are written as their text, as the official package does."""
     kind = type(value)
     if value is None or kind in _PLAIN_TYPES:
         return value
     if kind is dict:
-        return {str(key): _encode_any(member, transform) for key, member in value.items()}
+        return {str(key): _encode_any(member, None) for key, member in value.items()}
     if kind is list:
-        return [_encode_any(member, transform) for member in value]
-    if hasattr(kind, "_attribute_map"):
-        return value.serialize()
+        return [_encode_any(member, None) for member in value]
+    return value.serialize() if hasattr(kind, "_attribute_map") else _encode_other(value)
+
+
+def _encode_other(value: Any) -> str | float:
+    """What JSON has no type for."""
     if isinstance(value, datetime):
         return encode_datetime(value)
     if isinstance(value, (date, time)):
@@ -154,16 +157,16 @@ def _encode_any(value: Any, transform: Any) -> Any:
 _SCALARS = {
     codec.name: codec
     for codec in (
-        Codec("str", lambda value, lenient: str(value), _encode_str),
-        Codec("int", lambda value, lenient: int(value), lambda value, transform: int(value)),
-        Codec("long", lambda value, lenient: int(value), lambda value, transform: int(value)),
-        Codec("bool", _decode_bool, lambda value, transform: bool(value)),
+        Codec("str", lambda value, _lenient: str(value), _encode_str),
+        Codec("int", lambda value, _lenient: int(value), lambda value, _transform: int(value)),
+        Codec("long", lambda value, _lenient: int(value), lambda value, _transform: int(value)),
+        Codec("bool", _decode_bool, lambda value, _transform: bool(value)),
         Codec(
             "iso-8601",
-            lambda value, lenient: value if isinstance(value, datetime) else decode_datetime(value),
-            lambda value, transform: encode_datetime(value),
+            lambda value, _lenient: value if isinstance(value, datetime) else decode_datetime(value),
+            lambda value, _transform: encode_datetime(value),
         ),
-        Codec("object", lambda value, lenient: value, _encode_any),
+        Codec("object", lambda value, _lenient: value, _encode_any),
     )
 }
 
@@ -179,7 +182,7 @@ def _list_of(name: str, member: Codec) -> Codec:
             raise TypeError(f"Cannot deserialize as {name} an object of type {type(value)}")
         return [None if item is None else decode_member(item, lenient) for item in value]
 
-    def encode(value: Any, transform: Optional[KeyTransformer]) -> list[Any]:
+    def encode(value: Any, transform: KeyTransformer | None) -> list[Any]:
         if isinstance(value, str):
             raise TypeError("Refuse str type as a valid iter type.")
         return [None if item is None else encode_member(item, transform) for item in value]
@@ -200,7 +203,7 @@ def _dict_of(name: str, member: Codec) -> Codec:
             return value
         return {key: None if item is None else decode_member(item, lenient) for key, item in value.items()}
 
-    def encode(value: Any, transform: Optional[KeyTransformer]) -> dict[str, Any]:
+    def encode(value: Any, transform: KeyTransformer | None) -> dict[str, Any]:
         if not hasattr(value, "items"):
             raise TypeError(f"expected a dict, not {type(value).__name__}")
         return {
@@ -211,7 +214,7 @@ def _dict_of(name: str, member: Codec) -> Codec:
 
 
 def _model(name: str, model: Any) -> Codec:
-    def encode(value: Any, transform: Optional[KeyTransformer]) -> Any:
+    def encode(value: Any, transform: KeyTransformer | None) -> Any:
         # Where a model is expected, programs also give a dict, or a model of another class.
         if not hasattr(type(value), "_attribute_map"):
             value = model.from_dict(value)

@@ -1,8 +1,8 @@
 """What all models of IoT Hub's REST interface can do, and the decorator that reads their declarations.
 
-A declaration is a class with annotated attributes; `model` makes of it the table of attributes, JSON names and
-types that everything else here works from. Behaviour that programs see is that of the official models: the
-order of `__dict__`, what `str` shows, `==`, which keys are dropped. Used by `ferrohub.service.models`.
+A declaration is a class with annotated attributes; `model` makes of it the table of attributes, JSON names
+and types that everything else here works from. Behaviour that programs see is that of the official models:
+the order of `__dict__`, what `str` shows, `==`, which keys are dropped. Used by `ferrohub.service.models`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from ferrohub.service.codecs import codec_for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from typing import Any, Callable, Optional, TypeVar
-
-    from typing_extensions import Self, dataclass_transform
+    from typing import Any, Callable, ClassVar, TypeVar
 
     from ferrohub.service.codecs import Codec, KeyTransformer
+    from typing_extensions import Self, dataclass_transform
 
     Declared = TypeVar("Declared", bound="type[Model]")
 else:
 
-    def dataclass_transform(**_options):
+    def dataclass_transform(**_options: object) -> object:
         """Tells type checkers that `model` makes keyword-only constructors; nothing at run time (PEP 681)."""
         return lambda decorator: decorator
 
@@ -31,13 +30,13 @@ _UNUSUAL_JSON_NAMES = {"twin_etag": "twinETag"}
 _TYPE_NAMES = {"Long": "long", "datetime": "iso-8601", "Any": "object"}
 
 
-def attribute_transformer(attribute: str, description: dict[str, str], value: Any) -> tuple[str, Any]:
+def attribute_transformer(attribute: str, _description: dict[str, str], value: Any) -> tuple[str, Any]:
     """The key transformer of `as_dict`: Python's names."""
     return attribute, value
 
 
 class _Signature:
-    """The constructor's signature for `inspect`, help and editors; made when asked for: inspect is slow to load."""
+    """The constructor's signature, for help and editors; made when asked for, as inspect is slow to load."""
 
     def __get__(self, instance: object, owner: type[Model]) -> inspect.Signature:
         if owner.__init__ is not Model.__init__:
@@ -45,7 +44,8 @@ class _Signature:
         from inspect import Parameter, Signature
 
         names = [
-            Parameter(row[0], Parameter.KEYWORD_ONLY, default=None, annotation=row[2].name) for row in owner._fields
+            Parameter(row[0], Parameter.KEYWORD_ONLY, default=None, annotation=row[2].name)
+            for row in owner._fields
         ]
         return Signature([*names, Parameter("kwargs", Parameter.VAR_KEYWORD)], return_annotation=None)
 
@@ -59,12 +59,13 @@ class Model:
 
     additional_properties: dict[str, Any]
 
-    _attribute_map: dict[str, dict[str, str]] = {}
-    _validation: dict[str, dict[str, Any]] = {}
-    _subtype_map: dict[str, dict[str, Any]] = {}
+    # Programs read these three from the official models; nothing is validated, and no model has subtypes.
+    _attribute_map: ClassVar[dict[str, dict[str, str]]] = {}
+    _validation: ClassVar[dict[str, dict[str, Any]]] = {}
+    _subtype_map: ClassVar[dict[str, dict[str, Any]]] = {}
     # (attribute, JSON name, codec), in the order of the declaration.
     _fields: tuple[tuple[str, str, Codec], ...] = ()
-    _blank: dict[str, None] = {}
+    _blank: ClassVar[dict[str, None]] = {}
     _json_names: frozenset[str] = frozenset()
     _official_path: str = ""
     _sends_additional_properties = False
@@ -103,7 +104,7 @@ class Model:
 
     # --- to JSON ---
 
-    def serialize(self, keep_readonly: bool = False, **kwargs: Any) -> dict[str, Any]:
+    def serialize(self, keep_readonly: bool = False, **kwargs: Any) -> dict[str, Any]:  # noqa: ARG002
         """The model as the hub takes it: JSON names, attributes that are None left out, times as text.
 
         No attribute is read-only, so `keep_readonly` changes nothing. Raises azure-core's SerializationError
@@ -113,9 +114,9 @@ class Model:
 
     def as_dict(
         self,
-        keep_readonly: bool = True,
+        keep_readonly: bool = True,  # noqa: ARG002
         key_transformer: KeyTransformer = attribute_transformer,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ARG002
     ) -> dict[str, Any]:
         """The model as a dict with Python's names; otherwise like `serialize`.
 
@@ -124,17 +125,18 @@ class Model:
         """
         return self._encode(key_transformer)
 
-    def _encode(self, transform: Optional[KeyTransformer]) -> dict[str, Any]:
+    def _encode(self, transform: KeyTransformer | None) -> dict[str, Any]:
         values = self.__dict__
         encoded: dict[str, Any] = {}
         for attribute, name, codec in self._fields:
-            value = values.get(attribute)
+            key, value = name, values.get(attribute)
             if transform is not None:
+                # msrest's own transformers give the name as a list of one.
                 key, value = transform(attribute, self._attribute_map[attribute].copy(), value)
-                name = key[-1] if isinstance(key, list) else key
+                key = key[-1] if isinstance(key, list) else key
             if value is not None:
                 try:
-                    encoded[name] = codec.encode(value, transform)
+                    encoded[key] = codec.encode(value, transform)
                 except (ValueError, TypeError, OverflowError) as error:
                     raise self._not_serializable(attribute, codec, value, error) from error
         if self._sends_additional_properties:
@@ -169,7 +171,7 @@ class Model:
     # --- from JSON ---
 
     @classmethod
-    def deserialize(cls, data: Any, content_type: Optional[str] = None) -> Self:
+    def deserialize(cls, data: Any, content_type: str | None = None) -> Self:
         """Read a model from a dict with JSON names, or from JSON text if `content_type` says so.
 
         Names are case-sensitive; unknown ones land in `additional_properties`. Raises azure-core's
@@ -181,17 +183,19 @@ class Model:
     def from_dict(
         cls,
         data: Any,
-        key_extractors: Optional[Callable[..., Any]] = None,
-        content_type: Optional[str] = None,
+        key_extractors: Callable[..., Any] | None = None,
+        content_type: str | None = None,
     ) -> Self:
         """Read a model from a dict with Python's names or the JSON names, the latter in any case.
 
-        `key_extractors`, one or a list, replace that rule: each is called with (attribute, description, data), the
-        first value that is not None counts.
+        `key_extractors`, one or a list, replace that rule: each is called with (attribute, description,
+        data), the first value that is not None counts.
         """
         data = _parsed(data, content_type)
         if key_extractors is not None and isinstance(data, dict):
-            extractors = list(key_extractors) if isinstance(key_extractors, (list, tuple)) else [key_extractors]
+            extractors = (
+                list(key_extractors) if isinstance(key_extractors, (list, tuple)) else [key_extractors]
+            )
             extracted: dict[str, Any] = {}
             for attribute, name, _ in cls._fields:
                 description = cls._attribute_map[attribute].copy()
@@ -201,15 +205,14 @@ class Model:
         return cls._decode(data, True)
 
     @classmethod
-    def _decode(cls, data: Any, lenient: bool) -> Any:
-        if data is None:
-            return None
-        if isinstance(data, Model):
-            return data
+    def _decode(cls, data: Any, lenient: bool) -> Self:
+        if data is None or isinstance(data, Model):
+            return data  # type: ignore[return-value]  # as the official models do, whatever class it is
         if not isinstance(data, dict):
             from ferrohub.service.errors import deserialization_error
 
-            text = f"Unable to deserialize to object: {cls.__name__}, expected an object, not {type(data).__name__}"
+            found = type(data).__name__
+            text = f"Unable to deserialize to object: {cls.__name__}, expected an object, not {found}"
             raise deserialization_error(text)
         source = cls._with_json_names(data) if lenient else data
         decoded = cls.__new__(cls)
@@ -230,7 +233,7 @@ class Model:
 
     @classmethod
     def _with_json_names(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """The same values under their JSON names: Python's name counts first, then the JSON name in any case."""
+        """The same values under their JSON names: Python's name counts, else the JSON name in any case."""
         by_lower_case = {key.lower(): value for key, value in data.items() if isinstance(key, str)}
         named = {name: by_lower_case.get(name.lower()) for _, name, _ in cls._fields}
         named.update({name: data[attribute] for attribute, name, _ in cls._fields if attribute in data})
@@ -253,12 +256,12 @@ class Model:
 
     @classmethod
     def enable_additional_properties_sending(cls) -> None:
-        """From now on `serialize` and `as_dict` of this class add `additional_properties` at the top level."""
+        """Let `serialize` and `as_dict` of this class add `additional_properties` at the top level."""
         cls._sends_additional_properties = True
         cls._attribute_map = {**cls._attribute_map, "additional_properties": {"key": "", "type": "{object}"}}
 
 
-def _parsed(data: Any, content_type: Optional[str]) -> Any:
+def _parsed(data: Any, content_type: str | None) -> Any:
     """JSON text read into Python's types; anything else as it is."""
     if content_type is None or not isinstance(data, (str, bytes, bytearray)):
         return data
@@ -278,7 +281,10 @@ def _parsed(data: Any, content_type: Optional[str]) -> Any:
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def model(cls: Declared) -> Declared:
     """Read a model's declaration: its annotations, in order, are its attributes."""
-    rows = [(attribute, _json_name(attribute), _type_name(text)) for attribute, text in cls.__annotations__.items()]
+    rows = [
+        (attribute, _json_name(attribute), _type_name(text))
+        for attribute, text in cls.__annotations__.items()
+    ]
     cls._attribute_map = {attribute: {"key": name, "type": kind} for attribute, name, kind in rows}
     cls._fields = tuple((attribute, name, codec_for(kind, MODELS)) for attribute, name, kind in rows)
     cls._blank = dict.fromkeys(cls._attribute_map)

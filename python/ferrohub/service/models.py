@@ -2,8 +2,8 @@
 
 `model` reads the declarations; the JSON name is the attribute's in camelCase. All attributes are optional
 and keyword-only. The hub leaves out what it has no value for, so any attribute may be None; they are
-typed as the value or Any (`Maybe`), so that reading `device.authentication.symmetric_key.primary_key` needs no
-assertions. `Long` marks 64-bit numbers.
+typed as the value or Any (`Maybe`), so that reading `device.authentication.symmetric_key.primary_key` needs
+no assertions. `Long` marks 64-bit numbers.
 https://learn.microsoft.com/rest/api/iothub/service/
 """
 
@@ -130,7 +130,7 @@ class SymmetricKey(Model):
 
 @model
 class X509Thumbprint(Model):
-    """The two certificate thumbprints (SHA-1 or SHA-256, hex) of an identity that uses self-signed certificates."""
+    """The thumbprints (SHA-1 or SHA-256, hex) of the two self-signed certificates of an identity."""
 
     primary_thumbprint: Maybe[str] = None
     secondary_thumbprint: Maybe[str] = None
@@ -156,8 +156,8 @@ class DeviceCapabilities(Model):
 class Device(Model):
     """A device identity.
 
-    `status` is `enabled` or `disabled`; `connection_state` is `Connected` or `Disconnected`; times the hub has never
-    set are the year 1, without a time zone.
+    `status` is `enabled` or `disabled`; `connection_state` is `Connected` or `Disconnected`; times the hub
+    has never set are the year 1, without a time zone.
     """
 
     device_id: Maybe[str] = None
@@ -186,7 +186,7 @@ class PropertyContainer(Model):
 
 @model
 class ExportImportDevice(Model):
-    """A device or module of a bulk operation; `import_mode` says what to do with it (`create`, `update`, `delete`, ...)."""
+    """A device or module of a bulk operation; `import_mode` says what to do (`create`, `update`, ...)."""
 
     id: Maybe[str] = None
     module_id: Maybe[str] = None
@@ -252,7 +252,7 @@ class TwinProperties(Model):
 
 @model
 class Twin(Model):
-    """A device twin or module twin: tags, desired and reported properties, and a copy of the identity's state.
+    """A device or module twin: tags, desired and reported properties, a copy of the identity's state.
 
     `version` and `etag` change with tags and desired properties alike.
     """

@@ -1,15 +1,12 @@
 """One operation of the REST interface, described; and the two halves of every call, without I/O.
 
 `prepare` turns an operation and its arguments into a request, `interpret` a response into the result or an
-exception. What lies between, sending and waiting, is the clients' business: so a client that blocks and one that
-awaits share everything here.
+exception. What lies between, sending and waiting, is the clients' business: so a client that blocks and one
+that awaits share everything here.
 https://learn.microsoft.com/rest/api/iothub/service/
 """
 
 from __future__ import annotations
-
-import json
-import re
 
 from ferrohub.service import errors
 from ferrohub.service.model import Model
@@ -23,45 +20,46 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
     AnyModel = TypeVar("AnyModel", bound=Model)
-    Described = Generic[Result]
     IfMatch = Callable[[Any], Optional[str]]
 else:
 
-    class Described:
-        """Stands in for `Generic`, which only type checkers need."""
+    class Generic:
+        """Stands in for the one of typing, which only type checkers need."""
 
-        def __class_getitem__(cls, _result):
+        def __class_getitem__(cls, _parameters: object) -> type[Generic]:
             return cls
+
+    Result = None
 
 
 API_VERSION = "2021-04-12"
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
-_JSON_TYPE = re.compile(r"^(application|text)/([a-z+.]+\+)?(json|xml)$", re.IGNORECASE)
 # Answers after which the transport tries these methods again.
 _RETRIED_METHODS = ("GET", "PUT", "DELETE")
 _RETRIED_STATUSES = (408, 500, 502, 503, 504)
 
 
-class Operation(Described["Result"]):
+class Operation(Generic[Result]):
     """How to ask for one thing, and how to read the answer.
 
-    `path` names its arguments in braces. `query` lists optional arguments and their types; they come before the API
-    version. `body` is the model that is sent. `if_match` makes the If-Match header of an etag. `success` are
-    the statuses of a good answer, and `returns` reads its JSON (None: there is nothing to read).
+    `path` names its arguments in braces. `query` lists optional arguments and their types; they come before
+    the API version. `body` is the model that is sent. `if_match` makes the If-Match header of an etag.
+    `success` are the statuses of a good answer, and `returns` reads its JSON (None: there is nothing to
+    read).
     """
 
-    __slots__ = ("_path", "body", "if_match", "method", "parameters", "query", "returns", "success")
+    __slots__ = ("_texts", "body", "if_match", "method", "parameters", "query", "returns", "success")
 
     def __init__(
         self,
         method: str,
         path: str,
-        returns: Optional[Callable[[Any], Result]] = None,
+        returns: Callable[[Any], Result] | None = None,
         *,
         query: Sequence[tuple[str, Callable[[Any], Any]]] = (),
-        body: Optional[type[Model]] = None,
-        if_match: Optional[IfMatch] = None,
+        body: type[Model] | None = None,
+        if_match: IfMatch | None = None,
         success: tuple[int, ...] = (200,),
     ) -> None:
         self.method = method
@@ -70,14 +68,15 @@ class Operation(Described["Result"]):
         self.body = body
         self.if_match = if_match
         self.success = success
-        pieces = re.split(r"\{(\w+)\}", path)
-        self._path = pieces[0::2]
+        # "/devices/{id}/modules" is the texts "/devices/" and "/modules" around the parameter "id".
+        pieces = path.replace("}", "{").split("{")
+        self._texts = pieces[0::2]
         self.parameters = pieces[1::2]
 
     def address(self, path: Sequence[Any], query: Sequence[Any]) -> str:
         """The path and query for these arguments."""
-        address = self._path[0]
-        for name, value, text in zip(self.parameters, path, self._path[1:]):
+        address = self._texts[0]
+        for name, value, text in zip(self.parameters, path, self._texts[1:]):
             if value is None:
                 raise errors.validation_error("required", name, True)
             address += quote(str(value)) + text
@@ -91,7 +90,7 @@ class Request:
 
     __slots__ = ("body", "headers", "method", "target")
 
-    def __init__(self, method: str, target: str, headers: list[tuple[str, str]], body: Optional[bytes]) -> None:
+    def __init__(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes | None) -> None:
         self.method = method
         self.target = target
         self.headers = headers
@@ -132,35 +131,39 @@ def _written(model: type[Model], body: Any) -> bytes:
             body = model.from_dict(body)
         except ValueError as error:
             raise errors.serialization_error(f"Unable to build a model: {error}") from error
+    import json  # slow to import; a program that only names the classes does without
+
     body.validate()
     return json.dumps(body.serialize()).encode("ascii")
 
 
-def interpret(operation: Operation[Result], response: Response) -> Optional[Result]:
-    """The result of a response; None for an empty one.
+def interpret(operation: Operation[Result], response: Response) -> Result:
+    """The result of a response. An empty one gives None whatever the operation: the hub never sends it, and
+    programs written for the official package know it so.
 
     Raises HttpOperationError for a status that is no success, azure-core's DeserializationError for an answer
     that can't be read.
     """
     if response.status_code not in operation.success:
         _refuse(operation, response)
-    if operation.returns is None:
-        return None
-    data = _read(response)
-    return None if data is None else operation.returns(data)
+    data = _read(response) if operation.returns is not None else None
+    return operation.returns(data) if operation.returns is not None and data is not None else None  # type: ignore[return-value]
 
 
 def _refuse(operation: Operation[Any], response: Response) -> NoReturn:
     retried = operation.method in _RETRIED_METHODS and response.status_code in _RETRIED_STATUSES
-    raise errors.refused(response, retried and response.attempts > 1)
+    raise errors.refused(response, retried=retried and response.attempts > 1)
 
 
 def _read(response: Response) -> Any:
     """The JSON of an answer; a missing Content-Type counts as JSON."""
-    content_type = response.headers.get("content-type", "application/json").partition(";")[0].strip()
+    content_type = response.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if not response.content:
         return None
-    if not _JSON_TYPE.match(content_type):
+    # The official package falls back from XML to JSON.
+    if content_type.partition("/")[0] not in ("application", "text") or not content_type.endswith(
+        ("json", "xml")
+    ):
         raise errors.deserialization_error(f"Cannot deserialize content-type: {content_type}")
     try:
         return response.json()
@@ -194,5 +197,5 @@ def quoted_or_star(etag: Any) -> str:
 
 
 def quote(text: str) -> str:
-    """Percent-encode all but letters, digits and `_.-~`. (urllib.parse does it too, but is slow to import.)"""
+    """Percent-encode all but letters, digits and `_.-~`, as urllib.parse does, which is slow to import."""
     return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())

@@ -15,7 +15,7 @@ from ferrohub.service.transport_type import TransportType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Union
+    from typing import Any, Union
 
     from ferrohub.service.authentication import TokenCredential
     from ferrohub.service.models import Twin
@@ -29,11 +29,12 @@ class IoTHubRegistryManager:
     One manager keeps its connections to the hub and may be used from many threads. Making it does no I/O.
 
     Every method raises
-    - `msrest.exceptions.HttpOperationError` if the hub refuses: `error.response.status_code` is its status (401 wrong
-      key or policy, 404 no such device, 409 exists already, 412 the etag is stale, 429 throttled), and the
-      text holds the hub's own message;
-    - `msrest.exceptions.ClientRequestError` if no answer came: refused, host name unknown, TLS, time-out. Where
-      it is safe, calls are tried four times over 5 s before; a call takes 100 s at most;
+
+    - `msrest.exceptions.HttpOperationError` if the hub refuses. `error.response.status_code` is its status
+      (401 wrong key or policy, 404 no such device, 409 exists already, 412 the etag is stale, 429 throttled),
+      and the text holds the hub's own message.
+    - `msrest.exceptions.ClientRequestError` if no answer came: refused, host name unknown, TLS, time-out.
+      Where it is safe, a call is tried four times over 5 s before; it takes 100 s at most.
     - `msrest.exceptions.ValidationError` if an identifier or a body is None.
 
     An etag of None means "whatever is there": If-Match is then `"*"`.
@@ -42,9 +43,9 @@ class IoTHubRegistryManager:
     @one_frame
     def __init__(
         self,
-        connection_string: Optional[str] = None,
-        host: Optional[str] = None,
-        token_credential: Optional[TokenCredential] = None,
+        connection_string: str | None = None,
+        host: str | None = None,
+        token_credential: TokenCredential | None = None,
         transport_type: Any = TransportType.Amqp,
     ) -> None:
         """From the connection string of a shared access policy, or from a host name and a token credential.
@@ -52,7 +53,7 @@ class IoTHubRegistryManager:
         A port in the host name (`localhost:8443`) is kept: that is how a local hub is reached.
         Raises ValueError or KeyError for another kind of connection string, TypeError if there is none.
         """
-        authorization: Union[SharedAccessPolicy, TokenAuthorization]
+        authorization: SharedAccessPolicy | TokenAuthorization
         if host is not None:
             authorization = TokenAuthorization(host, token_credential)  # type: ignore[arg-type]
         else:
@@ -82,13 +83,13 @@ class IoTHubRegistryManager:
     def create_device_with_sas(
         self,
         device_id: str,
-        primary_key: Optional[str],
-        secondary_key: Optional[str],
+        primary_key: str | None,
+        secondary_key: str | None,
         status: str,
         iot_edge: bool = False,
-        status_reason: Optional[str] = None,
-        device_scope: Optional[str] = None,
-        parent_scopes: Union[str, list[str], None] = None,
+        status_reason: str | None = None,
+        device_scope: str | None = None,
+        parent_scopes: str | list[str] | None = None,
     ) -> Device:
         """Create a device that signs in with shared access keys.
 
@@ -103,16 +104,16 @@ class IoTHubRegistryManager:
     def update_device_with_sas(
         self,
         device_id: str,
-        etag: Optional[str],
-        primary_key: Optional[str],
-        secondary_key: Optional[str],
+        etag: str | None,
+        primary_key: str | None,
+        secondary_key: str | None,
         status: str,
         iot_edge: bool = False,
-        status_reason: Optional[str] = None,
-        device_scope: Optional[str] = None,
-        parent_scopes: Union[str, list[str], None] = None,
+        status_reason: str | None = None,
+        device_scope: str | None = None,
+        parent_scopes: str | list[str] | None = None,
     ) -> Device:
-        """Replace a device identity, if its etag is still this one. 404 if there is none, 412 if it changed."""
+        """Replace a device identity, if its etag is still this one. 404, 412."""
         keys = _sas(primary_key, secondary_key)
         device = _device(device_id, keys, status, iot_edge, status_reason, device_scope, parent_scopes)
         return self._client.call(operations.UPDATE_DEVICE, (device_id,), body=device, etag=etag)
@@ -123,12 +124,12 @@ class IoTHubRegistryManager:
         return self._client.call(operations.GET_DEVICE, (device_id,))
 
     @one_frame
-    def get_devices(self, max_number_of_devices: Optional[int] = None) -> list[Device]:
+    def get_devices(self, max_number_of_devices: int | None = None) -> list[Device]:
         """Device identities in no certain order: as many as asked for, at most 1000."""
         return self._client.call(operations.GET_DEVICES, query=(max_number_of_devices,))
 
     @one_frame
-    def delete_device(self, device_id: str, etag: Optional[str] = None) -> None:
+    def delete_device(self, device_id: str, etag: str | None = None) -> None:
         """Delete a device with its modules and twins, if its etag is still this one. 404, 412."""
         return self._client.call(operations.DELETE_DEVICE, (device_id,), etag=etag)
 
@@ -139,11 +140,11 @@ class IoTHubRegistryManager:
         self,
         device_id: str,
         module_id: str,
-        managed_by: Optional[str],
-        primary_key: Optional[str],
-        secondary_key: Optional[str],
+        managed_by: str | None,
+        primary_key: str | None,
+        secondary_key: str | None,
     ) -> Module:
-        """Create a module of a device, with keys of its own; `""` lets the hub make them. 409 if it exists."""
+        """Create a module of a device; keys of `""` lets the hub make them. 409 if it exists."""
         module = _module(device_id, module_id, managed_by, _sas(primary_key, secondary_key))
         return self._client.call(operations.CREATE_MODULE, (device_id, module_id), body=module)
 
@@ -152,10 +153,10 @@ class IoTHubRegistryManager:
         self,
         device_id: str,
         module_id: str,
-        managed_by: Optional[str],
-        etag: Optional[str],
-        primary_key: Optional[str],
-        secondary_key: Optional[str],
+        managed_by: str | None,
+        etag: str | None,
+        primary_key: str | None,
+        secondary_key: str | None,
     ) -> Module:
         """Replace a module identity, if its etag is still this one. 404, 412."""
         module = _module(device_id, module_id, managed_by, _sas(primary_key, secondary_key))
@@ -172,7 +173,7 @@ class IoTHubRegistryManager:
         return self._client.call(operations.GET_MODULES, (device_id,))
 
     @one_frame
-    def delete_module(self, device_id: str, module_id: str, etag: Optional[str] = None) -> None:
+    def delete_module(self, device_id: str, module_id: str, etag: str | None = None) -> None:
         """Delete a module and its twin, if its etag is still this one. 404, 412."""
         return self._client.call(operations.DELETE_MODULE, (device_id, module_id), etag=etag)
 
@@ -184,12 +185,12 @@ class IoTHubRegistryManager:
         return self._client.call(operations.GET_TWIN, (device_id,))
 
     @one_frame
-    def replace_twin(self, device_id: str, device_twin: TwinPatch, etag: Optional[str] = None) -> Twin:
-        """Replace the tags and desired properties of a device's twin; what is not given is removed. 404, 412."""
+    def replace_twin(self, device_id: str, device_twin: TwinPatch, etag: str | None = None) -> Twin:
+        """Replace tags and desired properties of a device's twin; what isn't given is removed. 404, 412."""
         return self._client.call(operations.REPLACE_TWIN, (device_id,), body=device_twin, etag=etag)
 
     @one_frame
-    def update_twin(self, device_id: str, device_twin: TwinPatch, etag: Optional[str] = None) -> Twin:
+    def update_twin(self, device_id: str, device_twin: TwinPatch, etag: str | None = None) -> Twin:
         """Merge tags and desired properties into a device's twin; None in a dict removes a key. 404, 412."""
         return self._client.call(operations.UPDATE_TWIN, (device_id,), body=device_twin, etag=etag)
 
@@ -200,22 +201,22 @@ class IoTHubRegistryManager:
 
     @one_frame
     def replace_module_twin(
-        self, device_id: str, module_id: str, module_twin: TwinPatch, etag: Optional[str] = None
+        self, device_id: str, module_id: str, module_twin: TwinPatch, etag: str | None = None
     ) -> Twin:
-        """Replace the tags and desired properties of a module's twin; what is not given is removed. 404, 412."""
+        """Replace tags and desired properties of a module's twin; what isn't given is removed. 404, 412."""
         path = (device_id, module_id)
         return self._client.call(operations.REPLACE_MODULE_TWIN, path, body=module_twin, etag=etag)
 
     @one_frame
     def update_module_twin(
-        self, device_id: str, module_id: str, module_twin: TwinPatch, etag: Optional[str] = None
+        self, device_id: str, module_id: str, module_twin: TwinPatch, etag: str | None = None
     ) -> Twin:
         """Merge tags and desired properties into a module's twin; None in a dict removes a key. 404, 412."""
         path = (device_id, module_id)
         return self._client.call(operations.UPDATE_MODULE_TWIN, path, body=module_twin, etag=etag)
 
 
-def _sas(primary_key: Optional[str], secondary_key: Optional[str]) -> AuthenticationMechanism:
+def _sas(primary_key: str | None, secondary_key: str | None) -> AuthenticationMechanism:
     keys = SymmetricKey(primary_key=primary_key, secondary_key=secondary_key)
     return AuthenticationMechanism(type="sas", symmetric_key=keys)
 
@@ -225,9 +226,9 @@ def _device(
     authentication: AuthenticationMechanism,
     status: str,
     iot_edge: bool,
-    status_reason: Optional[str],
-    device_scope: Optional[str],
-    parent_scopes: Union[str, list[str], None],
+    status_reason: str | None,
+    device_scope: str | None,
+    parent_scopes: str | list[str] | None,
 ) -> Device:
     return Device(
         device_id=device_id,
@@ -241,7 +242,7 @@ def _device(
 
 
 def _module(
-    device_id: str, module_id: str, managed_by: Optional[str], authentication: AuthenticationMechanism
+    device_id: str, module_id: str, managed_by: str | None, authentication: AuthenticationMechanism
 ) -> Module:
     return Module(
         device_id=device_id, module_id=module_id, managed_by=managed_by, authentication=authentication

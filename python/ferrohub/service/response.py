@@ -5,16 +5,12 @@ Operations are read from it, and `HttpOperationError.response` holds it. It keep
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
     from ferrohub.service.operation import Request
-
-_CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
 
 
 class Headers:
@@ -66,7 +62,7 @@ class Headers:
 
 
 class SentRequest:
-    """What was asked: method, address and headers. The token and the body are left out: both may hold keys."""
+    """What was asked: method, address and headers. Token and body are left out: both may hold keys."""
 
     def __init__(self, method: str, url: str, headers: dict[str, str]) -> None:
         self.method = method
@@ -112,8 +108,8 @@ class Response:
     @property
     def encoding(self) -> str:
         """How `text` is decoded: the charset of the Content-Type, else UTF-8."""
-        match = _CHARSET.search(self.headers.get("content-type", ""))
-        return match.group(1) if match else "utf-8"
+        _, _, after = str(self.headers.get("content-type", "")).lower().partition("charset=")
+        return after.partition(";")[0].strip(" \"'") or "utf-8"
 
     @property
     def text(self) -> str:
@@ -127,7 +123,7 @@ class Response:
         """The body read as JSON; ValueError if it is none."""
         import json
 
-        return json.loads(self.content if self.encoding.lower() in ("utf-8", "utf8") else self.text)
+        return json.loads(self.content if self.encoding in ("utf-8", "utf8") else self.text)
 
     def __repr__(self) -> str:
         return f"<Response [{self.status_code}]>"

@@ -6,7 +6,7 @@ import enum
 
 
 class TransportType(enum.Enum):
-    """AMQP on port 5671, or AMQP over a WebSocket on port 443. Same names and values as `uamqp.TransportType`."""
+    """AMQP on port 5671, or AMQP over a WebSocket on port 443; named as in `uamqp.TransportType`."""
 
     Amqp = 1
     AmqpOverWebsocket = 2

@@ -1,0 +1,3 @@
+"""The models of IoT Hub's REST interface."""
+
+from ferrohub.service.models import *

@@ -1,0 +1,1 @@
+"""Programs import `azure.iot.hub.protocol.models` from here."""

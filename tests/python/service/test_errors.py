@@ -1,0 +1,439 @@
+"""Errors have the type, text and attributes programs know, say what to do, and never show a key."""
+
+from __future__ import annotations
+
+import binascii
+import pickle
+import socket
+import sys
+import time
+import traceback
+from typing import Any, Callable
+
+import pytest
+from ferrohub.service import (
+    ClientRequestError,
+    HttpOperationError,
+    IoTHubRegistryManager,
+    RetriesExhaustedError,
+)
+from ferrohub.service.models import Twin
+from recording_hub import JSON, Answer, Recorded, RecordingHub
+
+Golden = Callable[[str], Any]
+
+KEY = "c2VjcmV0LWtleS1mb3ItdGVzdGluZy1vbmx5LTAwMDE="
+OFFICIAL = "Operation returned an invalid status code "
+
+# What the official package says and, behind it, what ours adds of the hub's own message.
+# Deliberate difference: the official text never holds the hub's message.
+ANSWERS = {
+    "401 GET": "IotHubUnauthorizedAccess: Unauthorized. Check SharedAccessKeyName and SharedAccessKey",
+    "404 GET": "DeviceNotFound: myFirstDevice",
+    "404 module env2 GET": "ModuleNotFound: Module m on Device d in IotHub contoso-hub not registered",
+    "409 GET": "DeviceAlreadyExists: A device with ID 'myFirstDevice' is already registered.",
+    "412 GET": "PreconditionFailed: Precondition failed: Device version did not match, existingVersion:9574",
+    "400 GET": "ArgumentInvalid: Invalid device id",
+    "403 GET": "IotHubQuotaExceeded: Total number of messages on IotHub exceeded",
+    "501 GET": "",
+    "505 GET": "",
+    "413 GET": "",
+    "404 empty GET": "",
+    "409 empty no reason GET": "",
+    "404 html GET": "",
+    "404 badjson GET": "",
+    "204 GET": "",
+    "201 GET": "",
+}
+
+
+def _answer(official: dict[str, Any]) -> Answer:
+    """The answer that the official package got."""
+    response = official["resp"]
+    headers = tuple((name, value) for name, value in response["headers"].items() if name != "Content-Length")
+    return Answer(response["status_code"], response["reason"], response["text"].encode(), headers)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_refusal_is_the_error_that_programs_know(
+    name: str, recorder: RecordingHub, manager: IoTHubRegistryManager, golden: Golden
+) -> None:
+    official = golden("golden_errors.json")[name]
+    recorder.answers = _answer(official)
+    with pytest.raises(HttpOperationError) as caught:
+        manager.get_device("myFirstDevice")
+    error, response = caught.value, caught.value.response
+    assert str(error).startswith(official["str"])
+    assert ANSWERS[name] in str(error)
+    assert (error.message, error.args) == (str(error), (str(error),))
+    assert response.status_code == official["resp"]["status_code"]
+    assert response.reason == official["resp"]["reason"]
+    assert response.text == official["resp"]["text"]
+    assert response.ok is (response.status_code < 400)
+    for header, value in official["resp"]["headers"].items():
+        assert response.headers[header.upper()] == value or response.status_code == 204
+    path = "/devices/myFirstDevice?api-version=2021-04-12"
+    assert response.url == f"https://localhost:{recorder.port}{path}"
+    assert (response.request.method, response.request.url) == ("GET", response.url)
+    if response.status_code >= 400:
+        assert str(error.error).startswith(official["error_str"].split(" for url")[0])
+        assert error.error is error.inner_exception
+        assert error.code == response.headers.get("iothub-errorcode", error.code)
+    assert error.__cause__ is None
+    assert len(recorder.requests) == official["requests"]
+
+
+def test_the_hubs_message_is_found_in_all_three_forms(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    nested = (
+        rb'{"Message":"{\"errorCode\":404103,\"trackingId\":\"t\",\"message\":\"It is not online.\"}",'
+        rb'"ExceptionMessage":""}'
+    )
+    for body, text in [
+        (b'{"Message":"ErrorCode:DeviceNotFound;d","ExceptionMessage":"Tracking ID:t"}', "DeviceNotFound: d"),
+        (b'{"errorCode":404010,"message":"No such module","trackingId":"t"}', "404010: No such module"),
+        (nested, "404103: It is not online."),
+        (b'{"Message":"Something else"}', "Something else"),
+    ]:
+        recorder.answers = Answer(404, "Not Found", body)
+        with pytest.raises(HttpOperationError) as caught:
+            manager.get_device("d")
+        assert str(caught.value) == f"{OFFICIAL}'Not Found': {text}"
+
+
+def test_the_response_is_json_when_it_is(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
+    recorder.answers = Answer(
+        409, "Conflict", b'{"Message":"ErrorCode:X;y"}', (*JSON, ("iothub-errorcode", "X"))
+    )
+    with pytest.raises(HttpOperationError) as caught:
+        manager.create_device_with_sas("d", "", "", "enabled")
+    assert caught.value.response.json() == {"Message": "ErrorCode:X;y"}
+    assert caught.value.response.headers.get("IOTHUB-ErrorCode") == "X"
+    assert "iothub-errorcode" in caught.value.response.headers
+    recorder.answers = Answer(404, "Not Found", b"<html>")
+    with pytest.raises(HttpOperationError) as caught:
+        manager.get_device("d")
+    with pytest.raises(ValueError, match="Expecting value"):
+        caught.value.response.json()
+
+
+READ = {
+    "200 empty GET": Answer(body=b""),
+    "200 empty no ct GET": Answer(body=b"", headers=()),
+    "200 badjson GET": Answer(body=b"{not json"),
+    "200 html GET": Answer(body=b"<html>", headers=(("Content-Type", "text/html"),)),
+    "200 list GET": Answer(body=b"[]"),
+    "200 null GET": Answer(body=b"null"),
+    "200 str GET": Answer(body=b'"x"'),
+    "200 no content-type GET": Answer(body=b'{"deviceId":"x"}', headers=()),
+    "200 xml ct but json GET": Answer(
+        body=b'{"deviceId":"x"}', headers=(("Content-Type", "application/xml"),)
+    ),
+    "200 problem+json GET": Answer(
+        body=b'{"deviceId":"x"}', headers=(("Content-Type", "application/problem+json"),)
+    ),
+    "200 text/plain json GET": Answer(body=b'{"deviceId":"x"}', headers=(("Content-Type", "text/plain"),)),
+    "200 BOM GET": Answer(body=b'\xef\xbb\xbf{"deviceId":"x"}'),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_odd_answers_are_read_as_the_official_package_reads_them(
+    name: str, recorder: RecordingHub, manager: IoTHubRegistryManager, golden: Golden
+) -> None:
+    from ferrohub.service import DeserializationError
+
+    official = golden("golden_errors.json")[name]
+    recorder.answers = READ[name]
+    if official.get("type"):
+        with pytest.raises(DeserializationError) as caught:
+            manager.get_device("d")
+        # Deliberate difference: the text is the sentence, and names the model and what came instead.
+        start = "Unable to deserialize to object" if "Unable" in official["str"] else str(caught.value)
+        assert str(caught.value).startswith(start)
+        assert start in official["str"]
+    else:
+        device = manager.get_device("d")
+        assert str(device) == (official["str"] or official["result"])
+
+
+def test_latin_1_is_read_when_the_header_says_so(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    headers = (("Content-Type", "application/json; charset=ISO-8859-1"),)
+    recorder.answers = Answer(body=b'{"statusReason": "caf\xe9"}', headers=headers)
+    assert manager.get_device("d").status_reason == "caf\u00e9"
+
+
+def test_methods_that_may_have_had_an_effect_are_not_repeated(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    body = b'{"Message":"ErrorCode:ServerError;An internal error occurred."}'
+    recorder.answers = Answer(500, "Internal Server Error", body)
+    with pytest.raises(HttpOperationError) as caught:
+        manager.update_twin("d", Twin())
+    assert str(caught.value) == f"{OFFICIAL}'Internal Server Error': ServerError: An internal error occurred."
+    assert not isinstance(caught.value, ClientRequestError)
+    recorder.answers = Answer(None)
+    with pytest.raises(
+        ClientRequestError, match=r"^Error occurred in request\., ConnectionError: localhost:\d+ closed"
+    ):
+        manager.update_twin("d", Twin())
+    assert len(recorder.requests) == 2
+
+
+def test_a_failing_hub_is_asked_four_times_in_five_seconds(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    recorder.answers = Answer(503, "Service Unavailable", b'{"Message":"ErrorCode:ServiceUnavailable;Busy"}')
+    start = time.monotonic()
+    with pytest.raises(RetriesExhaustedError) as caught:
+        manager.get_device("d")
+    assert 4.7 <= time.monotonic() - start <= 7
+    assert len(recorder.requests) == 4
+    # Programs know it as a ClientRequestError; ours is an HttpOperationError too, with the last answer.
+    assert isinstance(caught.value, ClientRequestError)
+    assert caught.value.response.status_code == 503
+    assert str(caught.value) == (
+        f"Error occurred in request., RetryError: localhost:{recorder.port} answered 503"
+        " 'Service Unavailable' to 4 attempts: ServiceUnavailable: Busy"
+    )
+
+
+def test_a_hub_that_recovers_is_not_noticed(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
+    def answers(_request: Recorded) -> Answer:
+        if len(recorder.requests) == 1:
+            return Answer(503, "Service Unavailable", headers=(*JSON, ("Retry-After", "0")))
+        return Answer(body=b'{"deviceId": "d"}')
+
+    recorder.answers = answers
+    assert manager.get_device("d").device_id == "d"
+    assert len(recorder.requests) == 2
+
+
+def test_throttled_calls_are_repeated_after_the_time_the_hub_asks_for(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    body = b'{"Message":"ErrorCode:ThrottlingException;Slow down"}'
+    recorder.answers = Answer(429, "Too Many Requests", body, (*JSON, ("Retry-After", "0")))
+    with pytest.raises(
+        HttpOperationError, match="'Too Many Requests': ThrottlingException: Slow down"
+    ) as caught:
+        manager.update_twin("d", Twin())
+    assert not isinstance(caught.value, ClientRequestError)
+    assert len(recorder.requests) == 4
+
+
+def test_a_hub_that_does_not_run_is_named_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    manager = IoTHubRegistryManager(f"HostName=localhost:{port};SharedAccessKeyName=n;SharedAccessKey={KEY}")
+    with pytest.raises(ClientRequestError) as caught:
+        manager.update_twin("d", Twin())
+    text = str(caught.value)
+    assert text.startswith(
+        f"Error occurred in request., ConnectionError: could not connect to localhost:{port}: "
+    )
+    assert "refused" in text
+    assert "start one with `ferrohub up`" in text
+    assert isinstance(caught.value.inner_exception, OSError)
+
+
+def test_an_untrusted_certificate_is_refused_at_once(
+    recorder: RecordingHub, manager: IoTHubRegistryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    start = time.monotonic()
+    with pytest.raises(
+        ClientRequestError, match=r"^Error occurred in request\., SSLError: the TLS handshake with"
+    ):
+        manager.get_device("d")
+    assert time.monotonic() - start < 2
+    assert recorder.requests == []
+
+
+def test_a_missing_bundle_is_an_os_error(
+    manager: IoTHubRegistryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/does/not/exist.pem")
+    with pytest.raises(
+        OSError, match=r"(?i)could not find a suitable TLS CA certificate bundle, invalid path: /does"
+    ):
+        manager.get_device("d")
+
+
+SERVICE = f"HostName=h;SharedAccessKeyName=n;SharedAccessKey={KEY}"
+NO_EQUALS = "dictionary update sequence element #{} has length 1; 2 is required"
+BAD_STRINGS: list[tuple[Any, type[Exception], str]] = [
+    ("", ValueError, NO_EQUALS.format(0)),
+    ("YourIotHubConnectionString", ValueError, NO_EQUALS.format(0)),
+    (SERVICE + ";", ValueError, NO_EQUALS.format(3)),
+    ("HostName=h;HostName=h", ValueError, "Invalid Connection String - Unable to parse"),
+    (f"{SERVICE};Foo=1", ValueError, "Invalid Connection String - Invalid Key"),
+    (
+        f"hostname=h;SharedAccessKeyName=n;SharedAccessKey={KEY}",
+        ValueError,
+        "Invalid Connection String - Invalid Key",
+    ),
+    (f"HostName=h;SharedAccessKeyName=n;{KEY}", ValueError, "Invalid Connection String - Invalid Key"),
+    ("HostName=h", ValueError, "Invalid Connection String - Incomplete"),
+    (
+        f"HostName=;SharedAccessKeyName=n;SharedAccessKey={KEY}",
+        ValueError,
+        "Invalid Connection String - Incomplete",
+    ),
+    (
+        "HostName=h;SharedAccessKeyName=n;SharedAccessSignature=x",
+        ValueError,
+        "Invalid Connection String - Incomplete",
+    ),
+    (f"HostName=h;DeviceId=d;SharedAccessKey={KEY}", KeyError, "'SharedAccessKeyName'"),
+    (f"HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey={KEY}", KeyError, "'SharedAccessKeyName'"),
+    ("HostName=h;SharedAccessKeyName=n;SharedAccessKey=Z", binascii.Error, "Invalid base64-encoded string"),
+    (None, TypeError, 'can only concatenate str (not "NoneType") to str'),
+    (5, TypeError, "the connection string must be a str, not int"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "message"), BAD_STRINGS)
+def test_a_bad_connection_string_is_refused_as_officially_and_explained(
+    text: Any, kind: type[Exception], message: str
+) -> None:
+    for make in (IoTHubRegistryManager, IoTHubRegistryManager.from_connection_string):
+        with pytest.raises(kind) as caught:
+            make(text)
+        assert str(caught.value).startswith(message)
+        assert len(str(caught.value)) > len(message) or text == 5
+        assert KEY not in str(caught.value) + repr(caught.value)
+        assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][1:] == ["call"]
+
+
+def test_the_remedy_names_the_party_whose_string_it_is() -> None:
+    with pytest.raises(KeyError, match="this is the connection string of a module"):
+        IoTHubRegistryManager(f"HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey={KEY}")
+
+
+FAILING: list[tuple[Answer, Callable[[IoTHubRegistryManager], Any]]] = [
+    (Answer(404, "Not Found"), lambda manager: manager.get_device("d")),
+    (Answer(body=b"[]"), lambda manager: manager.get_device("d")),
+    (Answer(body=b'{"version": "x"}'), lambda manager: manager.get_twin("d")),
+    (Answer(body=b"{"), lambda manager: manager.get_twin("d")),
+    (Answer(None), lambda manager: manager.update_twin("d", Twin())),
+    (Answer(), lambda manager: manager.get_device(None)),  # type: ignore[arg-type]
+    (Answer(), lambda manager: manager.update_twin("d", Twin(version="x"))),
+    (Answer(), lambda manager: manager.update_twin("d", Twin(tags=5))),
+    (Answer(), lambda manager: manager.get_devices("x")),  # type: ignore[arg-type]
+    (Answer(), lambda manager: manager.update_twin("d", Twin(), "line\nbreak")),
+]
+
+
+@pytest.mark.parametrize(("answer", "call"), FAILING)
+def test_every_error_shows_one_frame_of_ours(
+    answer: Answer,
+    call: Callable[[IoTHubRegistryManager], Any],
+    recorder: RecordingHub,
+    manager: IoTHubRegistryManager,
+) -> None:
+    recorder.answers = answer
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - any of them
+        call(manager)
+    # This function, the lambda above, and one of ours; causes are shown as a line each.
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][2:] == ["call"]
+    cause = caught.value.__cause__
+    while cause is not None:
+        assert not [
+            frame for frame in traceback.extract_tb(cause.__traceback__) if "ferrohub" in frame.filename
+        ]
+        cause = cause.__cause__
+
+
+def test_an_error_of_the_users_own_code_keeps_its_frames(recorder: RecordingHub) -> None:
+    class Credential:
+        def get_token(self, *_scopes: str) -> Any:
+            raise LookupError("no token today")
+
+    manager = IoTHubRegistryManager(host=f"localhost:{recorder.port}", token_credential=Credential())
+    with pytest.raises(LookupError, match="no token today") as caught:
+        manager.get_device("d")
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[1:] == ["call", "get_token"]
+
+
+def test_errors_pickle_with_what_programs_read(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    recorder.answers = Answer(404, "Not Found", b'{"Message":"ErrorCode:DeviceNotFound;d"}')
+    with pytest.raises(HttpOperationError) as caught:
+        manager.get_device("d")
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert type(again) is type(caught.value)
+    assert (str(again), again.message, again.code) == (
+        str(caught.value),
+        caught.value.message,
+        "DeviceNotFound",
+    )
+    assert (again.response.status_code, again.response.text) == (404, caught.value.response.text)
+    assert again.response.headers == caught.value.response.headers
+    assert str(again.error) == str(caught.value.error)
+    recorder.answers = Answer(None)
+    with pytest.raises(ClientRequestError) as dropped:
+        manager.update_twin("d", Twin())
+    again = pickle.loads(pickle.dumps(dropped.value))  # noqa: S301
+    assert (type(again), str(again)) == (ClientRequestError, str(dropped.value))
+    assert type(again.inner_exception) is type(dropped.value.inner_exception)
+    assert again.response is None
+
+
+def test_no_key_and_no_token_can_be_read_from_an_error(recorder: RecordingHub) -> None:
+    recorder.answers = Answer(400, "Bad Request")
+    manager = IoTHubRegistryManager(recorder.connection_string(KEY))
+    with pytest.raises(HttpOperationError) as caught:
+        manager.create_device_with_sas("d", KEY, KEY, "enabled")
+    error = caught.value
+    shown = [
+        str(error),
+        repr(error),
+        repr(vars(error)),
+        repr(vars(error.response)),
+        repr(vars(error.response.request)),
+    ]
+    shown += [
+        repr(vars(error.error)),
+        pickle.dumps(error).decode("latin-1"),
+        repr(manager),
+        repr(vars(manager._client)),
+    ]
+    assert all(KEY not in text and "sig=" not in text for text in shown)
+
+
+def test_the_classes_are_those_of_msrest_where_it_is_installed() -> None:
+    msrest = pytest.importorskip("msrest.exceptions", reason="msrest is not installed")
+    from azure.core import exceptions as azure_core
+    from ferrohub.service import DeserializationError, SerializationError, ValidationError
+
+    assert issubclass(HttpOperationError, msrest.HttpOperationError)
+    assert issubclass(ClientRequestError, msrest.ClientRequestError)
+    assert issubclass(RetriesExhaustedError, (msrest.HttpOperationError, msrest.ClientRequestError))
+    assert ValidationError is msrest.ValidationError
+    assert (SerializationError, DeserializationError) == (
+        azure_core.SerializationError,
+        azure_core.DeserializationError,
+    )
+
+
+def test_importing_and_calling_need_none_of_the_slow_packages(recorder: RecordingHub) -> None:
+    import subprocess
+
+    program = (
+        "import sys\n"
+        "from ferrohub.service import IoTHubRegistryManager\n"
+        "from ferrohub.service.models import Twin\n"
+        f"IoTHubRegistryManager({recorder.connection_string()!r}).get_twin('d')\n"
+        "slow = 'asyncio ssl requests msrest azure.core email http inspect dataclasses'.split()\n"
+        "print([name for name in slow if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
