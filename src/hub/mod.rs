@@ -137,12 +137,11 @@ impl HubSettings {
 
     fn open_store(&self, path: &Path, new: HubRecord) -> Result<(Store, HubRecord)> {
         let (file, stored, state) = DataFile::open(path)?;
-        let record = match stored {
-            Some(stored) => self.own(stored, path)?,
-            None => {
-                file.claim(&new)?;
-                new
-            }
+        let record = if let Some(stored) = stored {
+            self.own(stored, path)?
+        } else {
+            file.claim(&new)?;
+            new
         };
         let journal = Journal::start(file, self.notices.clone())?;
         Ok((Store::with_journal(state, journal), record))

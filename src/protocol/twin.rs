@@ -499,7 +499,8 @@ mod tests {
         let keys = metadata.keys().filter(|key| !key.starts_with('$'));
         let mut described: Vec<_> = keys.collect();
         let mut present: Vec<_> = values.keys().collect();
-        (described.sort(), present.sort());
+        described.sort();
+        present.sort();
         assert_eq!(described, present);
         assert!(metadata.contains_key(LAST_UPDATED) && metadata.contains_key(LAST_UPDATED_VERSION));
         for (key, value) in values {
