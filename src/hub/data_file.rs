@@ -59,7 +59,7 @@ impl DataFile {
     /// `System`, saying what is wrong with the file and what to do, without having changed it.
     pub(super) fn open(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
         create_private(path).map_err(|error| Problem(path).unusable(error))?;
-        // A release build of redb answers a damaged file with an error; a debug build panics.
+        // redb answers nearly all damage with an error, and panics at the rest.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             check_ours(path)?;
             Self::load(path)
