@@ -41,7 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     match execute(arguments.command) {
-        Ok(()) => 0,
+        Ok(exit_code) => exit_code,
         Err(error) => {
             output::complain(&format!("ferrohub: {error}"));
             1
@@ -49,7 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn execute(command: Command) -> Result<()> {
+fn execute(command: Command) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(2)
@@ -60,7 +60,7 @@ fn execute(command: Command) -> Result<()> {
     let outcome = runtime.block_on(async {
         match command {
             Command::Up(up) => up.run().await,
-            Command::ConnectionString(command) => command.run().await,
+            Command::ConnectionString(command) => command.run().await.map(|()| 0),
         }
     });
     // A thread may still wait for the terminal; it ends with the process.

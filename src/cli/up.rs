@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::attached;
 use super::output::{complain, say};
 use super::state_file::{RunningHub, StateFile, running_hub};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hub::control::describe_error;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
 
 /// The key of the policy `iothubowner`, for hubs started by a program: arguments can be seen by everyone.
@@ -39,8 +42,9 @@ pub(super) struct Up {
 }
 
 impl Up {
-    pub(super) async fn run(self) -> Result<()> {
-        let notices = if self.json { Notices::default() } else { Notices::to(|line| say(line)) };
+    /// The exit code, unless the error is still to be told.
+    pub(super) async fn run(self) -> Result<u8> {
+        let notices = if self.json { Notices::default() } else { Notices::to(say) };
         let options = HubOptions {
             port: self.port,
             standard_ports: self.standard_ports,
@@ -50,25 +54,32 @@ impl Up {
             clock: Clock::system(),
             notices,
         };
-        let hub = Arc::new(Hub::start(options).await?);
-        let interrupted = interrupted()?;
-        let state_file = if self.attached { None } else { leave_state_file(&hub) };
-        if self.json {
-            say(&hub.describe().to_string());
-        } else {
-            introduce(&hub);
-        }
+        let hub = match Hub::start(options).await {
+            Ok(hub) => Arc::new(hub),
+            Err(error) if self.json => {
+                say(&json!({ "error": describe_error(&error) }).to_string());
+                return Ok(1);
+            }
+            Err(error) => return Err(error),
+        };
+        let signals = Signals::listen()?;
         if self.attached {
+            say(&hub.describe().to_string());
             tokio::select! {
                 () = attached::serve(&hub) => {}
-                () = interrupted => {}
+                () = signals.terminated() => {}
             }
         } else {
-            interrupted.await;
+            let _state_file = leave_state_file(&hub);
+            if self.json {
+                say(&hub.describe().to_string())
+            } else {
+                introduce(&hub)
+            }
+            signals.interrupted().await;
         }
-        drop(state_file);
         hub.stop().await;
-        Ok(())
+        Ok(0)
     }
 
     fn owner_key(&self) -> OwnerKey {
@@ -80,25 +91,65 @@ impl Up {
     }
 }
 
-/// Resolves at Ctrl-C or SIGTERM, of which nothing is missed from now on.
-fn interrupted() -> Result<impl Future<Output = ()>> {
-    let failed = |error| Error::new(ErrorKind::System, "signals can't be listened to").caused_by(error);
-    #[cfg(unix)]
-    let (mut interrupt, mut terminate) = {
+/// What ends the hub from outside; none of it is missed from the moment this exists.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?)
-    };
-    #[cfg(windows)]
-    let (mut interrupt, mut terminate) = {
-        use tokio::signal::windows::{ctrl_break, ctrl_c};
-        (ctrl_c().map_err(failed)?, ctrl_break().map_err(failed)?)
-    };
-    Ok(async move {
+        let listen = |kind| signal(kind).map_err(cannot_listen);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Resolves at Ctrl-C and when the process is asked to end.
+    async fn interrupted(mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
+    }
+
+    /// Resolves when the process is asked to end. Ctrl-C is for the program that this hub belongs to.
+    async fn terminated(mut self) {
+        self.terminate.recv().await;
+    }
+}
+
+#[cfg(windows)]
+struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+    terminate: tokio::signal::windows::CtrlBreak,
+}
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Self {
+            interrupt: ctrl_c().map_err(cannot_listen)?,
+            terminate: ctrl_break().map_err(cannot_listen)?,
+        })
+    }
+
+    async fn interrupted(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    async fn terminated(mut self) {
+        self.terminate.recv().await;
+    }
+}
+
+fn cannot_listen(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::System, "the signals that end the hub can't be listened to").caused_by(error)
 }
 
 /// A hub works without its state file, so a failure is told and no more.

@@ -14,37 +14,29 @@ use super::telemetry::TelemetryMessage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::identity::IdentityId;
 
-/// `{"id": 1, "call": "wait_subscribed", "device": "d", "module": "m", "topic": "…", "timeout": 30}`.
+/// `{"id": 1, "call": "wait_subscribed", "device": "d", "module": "m", "topic": "…", "timeout": 30}`; the
+/// answer carries the `id`.
 #[derive(Deserialize)]
-struct Line {
-    /// Chosen by who asks.
+struct Request {
+    call: Call,
     #[serde(default)]
-    id: Value,
-    #[serde(flatten)]
-    request: Request,
+    device: String,
+    module: Option<String>,
+    /// A topic filter, as subscribed to.
+    #[serde(default)]
+    topic: String,
+    /// Seconds.
+    #[serde(default)]
+    timeout: f64,
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "call", rename_all = "snake_case")]
-enum Request {
+#[serde(rename_all = "snake_case")]
+enum Call {
     /// The connection string of a device or module: a text.
-    ConnectionString {
-        /// The device's name.
-        device: String,
-        /// The module's name, if it is one.
-        module: Option<String>,
-    },
-    /// Answered when the identity is connected and subscribed to the topic filter.
-    WaitSubscribed {
-        /// The device's name.
-        device: String,
-        /// The module's name, if it is one.
-        module: Option<String>,
-        /// The topic filter, as subscribed to.
-        topic: String,
-        /// Seconds; then a `Timeout` error.
-        timeout: f64,
-    },
+    ConnectionString,
+    /// Null, when the identity is connected and subscribed to the topic; an error after the timeout.
+    WaitSubscribed,
     /// Counters: an object of numbers.
     Statistics,
     /// What devices sent: a list of objects, oldest first.
@@ -67,39 +59,29 @@ impl Hub {
     /// Answer a request: `{"result": …}`, or `{"error": {"kind": …, "message": …}}` with one of the kinds
     /// `invalid_argument`, `not_found`, `timeout` and `system`; with the `id` that the request has.
     pub async fn answer(&self, request: &str) -> Value {
-        let (id, answer) = match serde_json::from_str::<Line>(request) {
-            Ok(Line { id, request }) => (id, self.carry_out(request).await),
-            Err(error) => {
-                let error = Error::new(ErrorKind::InvalidArgument, "no such request").caused_by(error);
-                (Value::Null, Err(error))
-            }
+        let request: Value = serde_json::from_str(request).unwrap_or_default();
+        let id = request["id"].clone();
+        let answer = match Request::deserialize(request) {
+            Ok(request) => self.carry_out(request).await,
+            Err(error) => Err(Error::new(ErrorKind::InvalidArgument, "no such request").caused_by(error)),
         };
         match answer {
             Ok(result) => json!({ "id": id, "result": result }),
-            Err(error) => {
-                let error = json!({ "kind": kind_name(error.kind()), "message": error.to_string() });
-                json!({ "id": id, "error": error })
-            }
+            Err(error) => json!({ "id": id, "error": describe_error(&error) }),
         }
     }
 
     async fn carry_out(&self, request: Request) -> Result<Value> {
-        match request {
-            Request::ConnectionString { device, module } => {
-                let id = identity(device, module)?;
+        match request.call {
+            Call::ConnectionString => {
+                let id = identity(request.device, request.module)?;
                 self.device_connection_string(&id).await.map(Value::String)
             }
-            Request::WaitSubscribed { device, module, topic, timeout } => {
-                let id = identity(device, module)?;
-                let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
-                let waiting = tokio::time::timeout(timeout, self.wait_subscribed(&id, &topic));
-                waiting.await.map(|()| Value::Null).map_err(|_| {
-                    let text =
-                        format!("{id} did not subscribe to {topic} within {} s", timeout.as_secs_f64());
-                    Error::new(ErrorKind::Timeout, text)
-                })
+            Call::WaitSubscribed => {
+                let id = identity(request.device, request.module)?;
+                self.wait_subscribed_for(&id, &request.topic, request.timeout).await.map(|()| Value::Null)
             }
-            Request::Statistics => {
+            Call::Statistics => {
                 let now = self.statistics();
                 Ok(json!({
                     "rest_requests": now.rest_requests,
@@ -108,8 +90,16 @@ impl Hub {
                     "desired_patches_published": now.desired_patches_published,
                 }))
             }
-            Request::Telemetry => Ok(self.telemetry().iter().map(telemetry_json).collect()),
+            Call::Telemetry => Ok(self.telemetry().iter().map(telemetry_json).collect()),
         }
+    }
+
+    async fn wait_subscribed_for(&self, id: &IdentityId, topic: &str, seconds: f64) -> Result<()> {
+        let timeout = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        tokio::time::timeout(timeout, self.wait_subscribed(id, topic)).await.map_err(|_| {
+            let text = format!("{id} did not subscribe to {topic} within {seconds} s");
+            Error::new(ErrorKind::Timeout, text)
+        })
     }
 }
 
@@ -119,6 +109,12 @@ fn identity(device: String, module: Option<String>) -> Result<IdentityId> {
         None => IdentityId::device(device),
     };
     id.map_err(|error| Error::new(ErrorKind::InvalidArgument, error.to_string()))
+}
+
+/// An error as programs are told it.
+#[must_use]
+pub fn describe_error(error: &Error) -> Value {
+    json!({ "kind": kind_name(error.kind()), "message": error.to_string() })
 }
 
 fn kind_name(kind: ErrorKind) -> &'static str {

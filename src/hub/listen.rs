@@ -1,4 +1,4 @@
-//! Sockets to listen on: one port on 127.0.0.1 and ::1, and the standard ports where asked for.
+//! Sockets to listen on: one port on `127.0.0.1` and `::1`, and the standard ports where asked for.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 /// Who is told; nobody by default. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Notices(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Notices(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(&str) + Send + Sync;
 
 impl Notices {
     /// Call this with each line. It must not block.

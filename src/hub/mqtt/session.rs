@@ -32,7 +32,8 @@ pub(super) struct Session<'a, S> {
     outgoing: &'a mut Outgoing<S>,
     connection: Connection,
     filters: BTreeMap<String, u8>,
-    clean_session: bool,
+    /// Whether its subscriptions outlive the connection.
+    is_kept: bool,
     telemetry_topic: String,
     /// Telemetry of the packets that one read brought.
     received: Vec<TelemetryMessage>,
@@ -55,7 +56,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             outgoing,
             connection: accepted.connection,
             filters: BTreeMap::new(),
-            clean_session: accepted.clean_session,
+            is_kept: !accepted.clean_session,
             received: Vec::new(),
         };
         hub.connected(&accepted.device);
@@ -241,7 +242,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
 
     /// A kept session's subscriptions are on disk before the acknowledgement leaves.
     async fn set_filters(&mut self, filters: BTreeMap<String, u8>) -> Result<(), Ending> {
-        if !self.clean_session && filters != self.filters {
+        if self.is_kept && filters != self.filters {
             self.hub.set_subscriptions(&self.id, filters.clone()).await?;
         }
         self.filters = filters;

@@ -73,8 +73,8 @@ impl<S: AsyncRead + AsyncWrite> Incoming<S> {
 fn has_valid_flags(first_byte: u8) -> bool {
     match first_byte >> 4 {
         3 => true,
-        6 | 8 | 10 => first_byte & 0x0f == 2,
-        _ => first_byte & 0x0f == 0,
+        kind @ (6 | 8 | 10) => first_byte == kind << 4 | 2,
+        kind => first_byte == kind << 4,
     }
 }
 
