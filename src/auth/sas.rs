@@ -70,8 +70,8 @@ impl SasKey {
 
     fn mac(&self, text: &str) -> Hmac<Sha256> {
         // HMAC takes keys of any length, so this default is never used.
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| Hmac::new(&Default::default()));
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0);
+        let mut mac = mac.unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
         mac.update(text.as_bytes());
         mac
     }
