@@ -258,9 +258,8 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         if let Some(will) = will.filter(|_| !matches!(ending, Ending::Disconnected)) {
             self.send_will(&will);
         }
-        if self.connection.leave() {
-            self.hub.disconnected(&self.id);
-        }
+        self.connection.leave();
+        self.hub.disconnected(&self.id);
     }
 
     /// The last will arrives as telemetry, marked as such.
