@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import inspect
     from typing import Any, Callable, ClassVar, TypeVar
 
-    from ferrohub.service.codecs import Codec, KeyTransformer
     from typing_extensions import Self, dataclass_transform
+
+    from ferrohub.service.codecs import Codec, KeyTransformer
 
     Declared = TypeVar("Declared", bound="type[Model]")
 else:

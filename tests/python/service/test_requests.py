@@ -22,7 +22,8 @@ from ferrohub.service.models import Twin, TwinProperties
 from recording_hub import Answer, Recorded, RecordingHub
 
 Golden = Callable[[str], Any]
-Call = Callable[[IoTHubRegistryManager], Any]
+# Not typed by the manager: some calls give what its signature does not allow.
+Call = Callable[[Any], Any]
 
 CONTOSO = "contoso-hub.azure-devices.net"
 KEY = "c2VjcmV0LWtleS1mb3ItdGVzdGluZy1vbmx5LTAwMDE="
