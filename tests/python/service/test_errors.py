@@ -409,7 +409,7 @@ def test_no_key_and_no_token_can_be_read_from_an_error(recorder: RecordingHub) -
 
 def test_the_classes_are_those_of_msrest_where_it_is_installed() -> None:
     msrest = pytest.importorskip("msrest.exceptions", reason="msrest is not installed")
-    from azure.core import exceptions as azure_core
+    azure_core = pytest.importorskip("azure.core.exceptions")
     from ferrohub.service import DeserializationError, SerializationError, ValidationError
 
     assert issubclass(HttpOperationError, msrest.HttpOperationError)
