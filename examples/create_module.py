@@ -1,5 +1,7 @@
 """Create a device and a module on it, and print their keys. Running it again finds them and prints the same keys.
 
+Run it:
+
     export IOTHUB_CONNECTION_STRING='...'     # `ferrohub up` prints one; the Azure portal shows it for a real hub
     python create_module.py
 """
@@ -43,7 +45,9 @@ def main() -> None:
     device = create_or_get_device(registry)
     print(f"device <{DEVICE_ID}> has primary key = {device.authentication.symmetric_key.primary_key}")
     module = create_or_get_module(registry)
-    print(f"device/module <{DEVICE_ID}/{MODULE_ID}> has primary key = {module.authentication.symmetric_key.primary_key}")
+    print(
+        f"device/module <{DEVICE_ID}/{MODULE_ID}> has primary key = {module.authentication.symmetric_key.primary_key}"
+    )
 
 
 if __name__ == "__main__":

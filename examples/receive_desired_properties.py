@@ -1,5 +1,7 @@
 """Be the module: wait for changes of its desired properties and print each. Ctrl-C ends it.
 
+Run it:
+
     export MODULE_CONNECTION_STRING='...'     # `ferrohub connection-string myFirstDevice myFirstModule` prints it
     python receive_desired_properties.py
 """

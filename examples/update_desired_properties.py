@@ -1,5 +1,7 @@
 """Change a desired property of the module's twin; print the twin's properties before and after.
 
+Run it:
+
     export IOTHUB_CONNECTION_STRING='...'
     python update_desired_properties.py [telemetry interval]
 """

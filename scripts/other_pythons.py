@@ -20,7 +20,7 @@ def find(version: str) -> Path | None:
     if on_path := shutil.which(f"python{version}"):
         candidates.append(Path(on_path))
     for candidate in candidates:
-        command = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        command = [str(candidate), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
         # pyenv's shims are on the PATH whether or not their Python is active: only running one tells.
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
         if asked.stdout.strip() == version:
@@ -31,11 +31,11 @@ def find(version: str) -> Path | None:
 def smoke(python: Path, wheels: Path, folder: Path) -> bool:
     """Install the wheels into a new environment, import everything, run the tutorial."""
     subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
-    own = folder / "bin" / "python"
+    own = str(folder / "bin" / "python")
     pip = [sys.executable, "-m", "pip", "--python", own, "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *sorted(wheels.glob("*.whl"))], check=True)
+    subprocess.run([*pip, *map(str, sorted(wheels.glob("*.whl")))], check=True)
     imports = "import azure.iot.device, azure.iot.device.aio, azure.iot.hub, azure.iot.hub.models, ferrohub"
-    commands = [[own, "-W", "error", "-c", imports], [own, ROOT / "scripts" / "tutorial.py"]]
+    commands = [[own, "-W", "error", "-c", imports], [own, str(ROOT / "scripts" / "tutorial.py")]]
     return all(subprocess.run(command, check=False).returncode == 0 for command in commands)
 
 

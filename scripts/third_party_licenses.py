@@ -54,7 +54,10 @@ def render() -> str:
     parts = ["FerroHub's compiled module contains the following Rust crates, under these licences."]
     parts += ["\n".join(sorted(names)) + "\n\n" + text for text, names in sorted(names_of_text.items(), key=by_name)]
     if without_text:
-        parts.append("These ship no licence text; the named licence's standard text applies:\n\n" + "\n".join(sorted(without_text)))
+        parts.append(
+            "These ship no licence text; the named licence's standard text applies:\n\n"
+            + "\n".join(sorted(without_text))
+        )
     return RULE.join(parts) + "\n"
 
 

@@ -121,7 +121,11 @@ def tutorial() -> None:
         finally:
             receiver.kill()
             receiver.wait()
-        expect("desired-property messages the hub sent", hub.statistics()["desired_patches_published"], len(UPDATES))
+        expect(
+            "desired-property messages the hub sent",
+            hub.statistics()["desired_patches_published"],
+            len(UPDATES),
+        )
 
 
 def main() -> int:

@@ -11,9 +11,12 @@
 //! - [`service`]: the client of a back end: REST.
 //! - [`hub`]: the local hub, a second opinion on the protocol.
 //!
+//! On top, imported by nothing: [`cli`], the `ferrohub` command, and the Python module.
+//!
 //! `make lint` greps that no party imports another and that nothing imports the top.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod device;
 pub mod error;

@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "_ferrohub_azure"))
 del sys.modules[__name__]
-import azure.iot.device  # noqa: E402, F401
+import azure.iot.device  # noqa: E402

@@ -246,3 +246,127 @@ fn without_port(host: &str) -> &str {
         None => host,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::entity::{Status, SymmetricKeys};
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn access() -> Access {
+        Access::new("myhub.azure-devices.net", &OwnerKey::WellKnown.settle(None).unwrap()).unwrap()
+    }
+
+    fn token(access: &Access, policy: &str, host: &str, expires: u64) -> SasToken {
+        let key = &access.policies.iter().find(|known| known.name == policy).unwrap().key;
+        SasToken::parse(&key.service_token(host, policy, expires)).unwrap()
+    }
+
+    #[test]
+    fn each_policy_opens_what_it_is_for() {
+        use Right::{DeviceConnect, RegistryRead, RegistryWrite, ServiceConnect};
+        let access = access();
+        for (policy, _) in POLICIES {
+            let token = token(&access, policy, "localhost:8443", NOW + 60);
+            let rights: Vec<_> = [RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect]
+                .into_iter()
+                .filter(|right| access.check_policy(&token, *right, &["devices", "d"], NOW).is_ok())
+                .collect();
+            let expected = match policy {
+                "iothubowner" => vec![RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect],
+                "service" => vec![ServiceConnect],
+                "device" => vec![DeviceConnect],
+                "registryRead" => vec![RegistryRead],
+                _ => vec![RegistryRead, RegistryWrite],
+            };
+            assert_eq!(rights, expected, "{policy}");
+        }
+    }
+
+    #[test]
+    fn a_token_counts_until_it_expires_and_only_with_its_own_signature() {
+        let access = access();
+        let mut token = token(&access, "service", "localhost", NOW);
+        let check =
+            |token: &SasToken, now| access.check_policy(token, Right::ServiceConnect, &["twins"], now);
+        assert_eq!(check(&token, NOW - 1), Ok(()));
+        assert_eq!(check(&token, NOW), Err(Denied("the token has expired")));
+        token.policy = Some("registryRead".to_owned());
+        assert_eq!(check(&token, NOW - 1), Err(Denied("the signature is not the policy's")));
+        token.policy = Some("nobody".to_owned());
+        assert_eq!(check(&token, NOW - 1), Err(Denied("there is no such policy")));
+    }
+
+    #[test]
+    fn any_name_of_this_machine_and_the_hubs_own_stand_for_the_hub() {
+        let access = access();
+        for host in [
+            "localhost",
+            "LOCALHOST:8443",
+            "127.0.0.1:1",
+            "127.0.0.88",
+            "[::1]:8443",
+            "::1",
+            "MyHub.azure-devices.net",
+        ] {
+            assert!(access.is_this_hub(host), "{host}");
+        }
+        for host in ["", "example.com", "myhub", "10.0.0.1:8443", "localhost.example.com"] {
+            assert!(!access.is_this_hub(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_scope_covers_whole_segments_whatever_their_case_and_encoding() {
+        let access = access();
+        let keys = SymmetricKeys { primary: "Zm9vYmFy".into(), secondary: STANDARD.encode("other") };
+        let identity = Identity {
+            generation_id: "1".into(),
+            revision: 1,
+            status: Status::Enabled,
+            status_reason: None,
+            status_updated: None,
+            authentication: Authentication::Sas(keys),
+            iot_edge: false,
+            device_scope: None,
+            parent_scopes: Vec::new(),
+            managed_by: None,
+        };
+        let resource = ["devices", "dev#1", "modules", "m"];
+        let check = |key: &str, scope: &str| {
+            let text = SasKey::from_base64(key).unwrap().device_token(scope, NOW + 1);
+            access.check_own_key(&SasToken::parse(&text).unwrap(), &identity, &resource, NOW)
+        };
+        for scope in [
+            "localhost",
+            "localhost/",
+            "localhost/devices/dev#1",
+            "localhost:1/DEVICES/Dev#1/modules/M",
+            "localhost/devices/dev%231/modules/m",
+        ] {
+            assert_eq!(check("Zm9vYmFy", scope), Ok(()), "{scope}");
+        }
+        assert_eq!(check(&STANDARD.encode("other"), "localhost/devices/dev#1"), Ok(()));
+        for scope in
+            ["localhost/devices/dev", "localhost/devices/dev#1/modules/m/x", "example.com/devices/dev#1", ""]
+        {
+            assert!(check("Zm9vYmFy", scope).is_err(), "{scope}");
+        }
+        assert_eq!(check("YmFy", "localhost"), Err(Denied("the signature is by neither key")));
+    }
+
+    #[test]
+    fn a_stored_key_is_kept_or_belongs_to_another_hub() {
+        let well_known = OwnerKey::WellKnown.settle(None).unwrap();
+        let random = OwnerKey::Random.settle(None).unwrap();
+        assert_ne!(random, OwnerKey::Random.settle(None).unwrap());
+        assert_eq!(OwnerKey::Random.settle(Some(&random)), Some(random.clone()));
+        assert_eq!(OwnerKey::Random.settle(Some(&well_known)), None);
+        assert_eq!(OwnerKey::WellKnown.settle(Some(&random)), None);
+        assert_eq!(OwnerKey::Given(random.clone()).settle(Some(&random)), Some(random.clone()));
+        assert_eq!(OwnerKey::Given("a2V5".into()).settle(Some(&random)), None);
+        assert!(!format!("{:?}", OwnerKey::Given(random.clone())).contains(&random));
+        assert!(Access::new("localhost", "!").is_err());
+    }
+}

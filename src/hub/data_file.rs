@@ -91,6 +91,12 @@ impl DataFile {
         Ok((Self { path: path.to_owned(), database }, record, state))
     }
 
+    /// A data file on any storage.
+    #[cfg(test)]
+    pub(super) fn of(path: &Path, database: Database) -> Self {
+        Self { path: path.to_owned(), database }
+    }
+
     fn write_record(&self, record: &HubRecord) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         transaction.open_table(HUB)?.insert(HUB_RECORD, to_json(record)?.as_slice())?;
@@ -243,5 +249,131 @@ impl Problem<'_> {
     /// The file belongs to a hub with another owner key.
     pub(super) fn other_key(self) -> Error {
         self.text("belongs to a hub with another key of iothubowner: start it with the same key, or choose another file")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "the signature is that of any choice")]
+    fn choose(stored: Option<&HubRecord>) -> Result<HubRecord> {
+        Ok(stored.cloned().unwrap_or_else(|| HubRecord::new("localhost".into(), "a2V5".into())))
+    }
+
+    fn refusal(path: &Path) -> String {
+        let before = fs::read(path).ok();
+        let Err(error) = DataFile::open(path, choose) else { panic!("it was opened") };
+        assert_eq!(error.kind(), ErrorKind::System);
+        assert_eq!(fs::read(path).ok(), before, "the file was changed");
+        let text = error.to_string();
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        text
+    }
+
+    /// A data file with a few entities, closed.
+    fn sample(folder: &Path) -> PathBuf {
+        let path = folder.join("hub.redb");
+        let (file, ..) = DataFile::open(&path, choose).unwrap();
+        let entity: Entity = serde_json::from_value(serde_json::json!({
+            "identity": {
+                "generationId": "1", "revision": 1, "status": "enabled", "iotEdge": false, "parentScopes": [],
+                "authentication": { "sas": { "primary": "cHJpbWFyeQ==", "secondary": "c2Vjb25kYXJ5" } }
+            },
+            "twin": crate::protocol::twin::Twin::new(0),
+        }))
+        .unwrap();
+        for device in 0..200 {
+            let id = IdentityId::device(format!("d{device}")).unwrap();
+            file.commit(&Changes::from([(id, Some(entity.clone().into()))])).unwrap();
+        }
+        path
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        let gone = IdentityId::device("d7").unwrap();
+        let (file, ..) = DataFile::open(&path, choose).unwrap();
+        file.commit(&Changes::from([(gone.clone(), None)])).unwrap();
+        drop(file);
+        let (_file, record, state) = DataFile::open(&path, choose).unwrap();
+        assert_eq!((record.host_name.as_str(), state.len()), ("localhost", 199));
+        assert!(state.get(&gone).is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_in_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        let _open = DataFile::open(&path, choose).unwrap();
+        assert!(refusal(&path).contains("is in use by another hub"));
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_opened_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refusal(&folder.path().join("missing/hub.redb")).contains("can't be opened"));
+        assert!(refusal(folder.path()).contains("can't be opened"));
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        for content in ["notes", &"long notes ".repeat(10_000)] {
+            fs::write(&path, content).unwrap();
+            assert!(refusal(&path).contains("is not a data file of a hub"));
+        }
+        let path = folder.path().join("other.redb");
+        let database = Database::create(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        assert!(refusal(&path).contains("is not a data file of a hub"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        let whole = fs::read(&path).unwrap();
+        for length in [10, 100, 4096, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(refusal_of_damage(&path), "truncated to {length}");
+        }
+        let mut torn = whole.clone();
+        let record = torn.windows(10).position(|window| window == b"generation").unwrap();
+        torn[record] ^= 1;
+        fs::write(&path, &torn).unwrap();
+        assert!(refusal_of_damage(&path));
+    }
+
+    fn refusal_of_damage(path: &Path) -> bool {
+        DataFile::open(path, choose).is_err_and(|error| error.to_string().contains("is damaged"))
+    }
+
+    #[test]
+    fn a_newer_format_and_another_hubs_file_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.redb");
+        let newer = |_: Option<&HubRecord>| {
+            Ok(HubRecord { schema: SCHEMA + 1, host_name: "localhost".into(), owner_key: "a2V5".into() })
+        };
+        drop(DataFile::open(&path, newer).unwrap());
+        assert!(DataFile::open(&path, choose).is_err_and(|error| error.to_string().contains("has format 2")));
     }
 }

@@ -151,3 +151,171 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, StorageBackend};
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::hub::registry::IdentityBody;
+    use crate::hub::store::{State, Store};
+    use crate::hub::twins::TwinWrite;
+    use crate::hub::{HubSettings, HubState};
+    use crate::protocol::identity::IdentityId;
+
+    fn settings(path: &Path) -> HubSettings {
+        HubSettings { data: Some(path.to_owned()), ..HubSettings::default() }
+    }
+
+    fn device(number: usize) -> IdentityId {
+        IdentityId::device(format!("d{number}")).unwrap()
+    }
+
+    async fn create(hub: &HubState, id: &IdentityId) {
+        hub.put_identity(id, IdentityBody::default(), None).await.unwrap();
+    }
+
+    fn patch(value: usize) -> Map<String, Value> {
+        json!({ "properties": { "desired": { "value": value } } }).as_object().unwrap().clone()
+    }
+
+    /// What another process would find if this one were killed now.
+    fn killed(path: &Path) -> (tempfile::TempDir, HubState) {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy.redb");
+        std::fs::copy(path, &copy).unwrap();
+        let hub = HubState::open(&settings(&copy)).unwrap();
+        (folder, hub)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whatever_was_answered_is_there_after_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.redb");
+        let hub = HubState::open(&settings(&path)).unwrap();
+        let writers = (0..8).map(|number| {
+            let (hub, id) = (hub.clone(), device(number));
+            tokio::spawn(async move {
+                create(&hub, &id).await;
+                for value in 0..20 {
+                    hub.write_twin(&id, TwinWrite::Patch, &patch(value), None).await.unwrap();
+                }
+                hub.patch_reported(&id, br#"{"done":true}"#, None).await.unwrap();
+                hub.set_subscriptions(&id, [("$iothub/twin/res/#".to_owned(), 1)].into()).await.unwrap();
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            tokio::time::timeout(Duration::from_secs(60), writer).await.unwrap().unwrap();
+        }
+        let (_folder, after) = killed(&path);
+        for number in 0..8 {
+            let view: Value =
+                serde_json::from_slice(&after.twin_for_device(&device(number)).await.unwrap()).unwrap();
+            assert_eq!(view["desired"], json!({ "value": 19, "$version": 21 }));
+            assert_eq!(view["reported"]["done"], true);
+            assert_eq!(after.subscriptions(&device(number)).len(), 1);
+            let keys =
+                |hub: &HubState| hub.store.peek(|state| state.get(&device(number)).unwrap().identity.clone());
+            assert_eq!(keys(&after), keys(&hub));
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_seen_before_it_is_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.redb");
+        let hub = HubState::open(&settings(&path)).unwrap();
+        // Not answered yet: the change is applied when first polled, and then waits for the disk.
+        let id = device(0);
+        let mut creating = Box::pin(create(&hub, &id));
+        std::future::poll_fn(|context| {
+            let _ = creating.as_mut().poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        hub.identity(&id).await.unwrap();
+        assert!(killed(&path).1.identity(&id).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_closed_hub_has_written_everything_and_refuses_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.redb");
+        let hub = HubState::open(&settings(&path)).unwrap();
+        create(&hub, &device(0)).await;
+        hub.disconnected(&device(0));
+        hub.store.close();
+        let error = hub.put_identity(&device(1), IdentityBody::default(), None).await.unwrap_err();
+        assert_eq!(error.code().status(), 503);
+        let reopened = HubState::open(&settings(&path)).unwrap();
+        assert!(reopened.identity(&device(0)).await.unwrap().presence.last_active.is_some());
+        assert!(reopened.identity(&device(1)).await.is_err());
+    }
+
+    /// A disk that can be filled up.
+    #[derive(Debug, Default)]
+    struct Disk {
+        content: InMemoryBackend,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn check_space(&self) -> Result<(), io::Error> {
+            let full = self.full.load(Ordering::SeqCst);
+            if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> Result<u64, io::Error> {
+            self.content.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+            self.content.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> Result<(), io::Error> {
+            self.content.set_len(len)
+        }
+
+        fn sync_data(&self) -> Result<(), io::Error> {
+            self.check_space()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+            self.check_space()?;
+            self.content.write(offset, data)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hub_that_can_not_write_answers_with_500_and_says_why() {
+        let disk = Disk::default();
+        let full = Arc::clone(&disk.full);
+        let database = Builder::new().create_with_backend(disk).unwrap();
+        let file = DataFile::of(Path::new("hub.redb"), database);
+        let mut hub = HubState::open(&HubSettings::default()).unwrap();
+        hub.store = Store::with_journal(State::default(), Journal::start(file).unwrap());
+        create(&hub, &device(0)).await;
+        full.store(true, Ordering::SeqCst);
+        let id = device(1);
+        let refused = hub.put_identity(&id, IdentityBody::default(), None);
+        let refused = tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap().unwrap_err();
+        assert_eq!(refused.code().status(), 500);
+        let text = refused.message();
+        assert!(text.contains("the data file hub.redb can't be written"), "{text}");
+        full.store(false, Ordering::SeqCst);
+        // What is in memory isn't on disk: nothing of it may be told.
+        assert_eq!(hub.identity(&device(1)).await.unwrap_err().code().status(), 500);
+        assert_eq!(hub.patch_reported(&device(0), b"{}", None).await.unwrap_err().code().status(), 500);
+    }
+}

@@ -5,28 +5,41 @@
 //! - `registry`, `twins`, `sessions`: what can be done with them, as methods of [`HubState`].
 //! - [`access`]: who may; [`error`]: how the hub says no.
 //!
-//! The endpoints stand on it: [`https`] for back ends.
+//! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
+//! the certificates of `certificates`; [`connections`] is where the two meet. [`control`] is for the owner.
 
 pub mod access;
+mod certificates;
 pub mod connections;
+pub mod control;
 mod counters;
 mod data_file;
+mod endpoint;
 pub mod entity;
 pub mod error;
 pub mod https;
 mod identity_body;
 mod journal;
+mod listen;
+mod mqtt;
+mod notices;
+pub(crate) mod private_file;
 pub mod registry;
+pub mod server;
 pub mod sessions;
 pub mod store;
+pub mod telemetry;
 pub mod twins;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use access::OwnerKey;
 pub use counters::{Counters, Statistics};
 pub use error::HubError;
+pub use notices::Notices;
+pub use server::{Hub, HubOptions};
 
 use crate::clock::Clock;
 use crate::error::Result;
@@ -35,6 +48,10 @@ use connections::Connections;
 use data_file::{DataFile, HubRecord, Problem};
 use journal::Journal;
 use store::Store;
+use telemetry::Telemetry;
+
+/// How long a client may take for its TLS handshake and for its first request.
+const FIRST_BYTES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a hub is made of.
 #[derive(Clone, Debug)]
@@ -47,12 +64,20 @@ pub struct HubSettings {
     pub data: Option<PathBuf>,
     /// What tells it the time.
     pub clock: Clock,
+    /// Who is told what happens.
+    pub notices: Notices,
 }
 
 impl Default for HubSettings {
     fn default() -> Self {
         let host_name = "localhost".to_owned();
-        Self { host_name, owner_key: OwnerKey::WellKnown, data: None, clock: Clock::system() }
+        Self {
+            host_name,
+            owner_key: OwnerKey::WellKnown,
+            data: None,
+            clock: Clock::system(),
+            notices: Notices::default(),
+        }
     }
 }
 
@@ -69,6 +94,10 @@ pub struct HubState {
     pub connections: Connections,
     /// What has happened so far.
     pub counters: Arc<Counters>,
+    /// What devices sent.
+    pub telemetry: Arc<Telemetry>,
+    /// Who is told what happens.
+    pub notices: Notices,
 }
 
 impl HubState {
@@ -92,6 +121,8 @@ impl HubState {
             store,
             connections: Connections::default(),
             counters: Arc::default(),
+            telemetry: Arc::default(),
+            notices: settings.notices.clone(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! what the body leaves out is made anew, keys too.
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry>
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -155,7 +156,7 @@ impl HubState {
         body: IdentityBody,
         now: u64,
     ) -> Result<Arc<Entity>, HubError> {
-        self.check_limits(transaction.before(), id)?;
+        check_limits(transaction.before(), id)?;
         // Below the clock's milliseconds the ticks are random: deleted and created again within one,
         // an identity still gets another generation.
         let generation = ticks(now) + random_number() % 10_000;
@@ -164,7 +165,7 @@ impl HubState {
         let entity = Entity {
             identity,
             twin: Twin::new(now),
-            subscriptions: std::collections::BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             presence: Presence::default(),
         };
         Ok(transaction.put(id.clone(), entity))
@@ -219,18 +220,6 @@ impl HubState {
     fn close_connections(&self, transaction: &mut Transaction<'_>, id: &IdentityId, reason: &'static str) {
         let (connections, id) = (self.connections.clone(), id.clone());
         transaction.then(move |_| connections.close(&id, reason));
-    }
-
-    fn check_limits(&self, state: &State, id: &IdentityId) -> Result<(), HubError> {
-        if state.len() >= MOST_IDENTITIES {
-            let message = format!("The hub holds at most {MOST_IDENTITIES} devices and modules.");
-            return Err(HubError::new(ErrorCode::TOO_MANY_DEVICES, message));
-        }
-        if id.module.is_some() && state.modules(id).count() >= MOST_MODULES {
-            let message = format!("Device {} holds at most {MOST_MODULES} modules.", id.device);
-            return Err(HubError::new(ErrorCode::TOO_MANY_MODULES, message));
-        }
-        Ok(())
     }
 
     fn already_exists(&self, id: &IdentityId) -> HubError {
@@ -309,6 +298,18 @@ fn check_parent(state: &State, id: &IdentityId) -> Result<(), HubError> {
 fn check_usable(state: &State, device: &IdentityId) -> Result<(), HubError> {
     let usable = state.get(device).is_some_and(|device| device.identity.status == Status::Enabled);
     if usable { Ok(()) } else { Err(HubError::unauthorized()) }
+}
+
+fn check_limits(state: &State, id: &IdentityId) -> Result<(), HubError> {
+    if state.len() >= MOST_IDENTITIES {
+        let message = format!("The hub holds at most {MOST_IDENTITIES} devices and modules.");
+        return Err(HubError::new(ErrorCode::TOO_MANY_DEVICES, message));
+    }
+    if id.module.is_some() && state.modules(id).count() >= MOST_MODULES {
+        let message = format!("Device {} holds at most {MOST_MODULES} modules.", id.device);
+        return Err(HubError::new(ErrorCode::TOO_MANY_MODULES, message));
+    }
+    Ok(())
 }
 
 fn check_revision(identity: &Identity, condition: &IfMatch) -> Result<(), HubError> {

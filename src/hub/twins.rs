@@ -9,7 +9,7 @@ use super::HubState;
 use super::entity::Entity;
 use super::error::HubError;
 use super::registry::IfMatch;
-use super::store::Transaction;
+use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
 use crate::protocol::twin::{Twin, TwinUpdate};
@@ -29,7 +29,7 @@ impl HubState {
     /// # Errors
     /// 404 if the device or module doesn't exist.
     pub async fn twin(&self, id: &IdentityId) -> Result<Arc<Entity>, HubError> {
-        self.store.read(|state| state.get(id).cloned()).await?.ok_or_else(|| HubError::not_found(id))
+        self.store.read(|state| state.get(id).cloned().ok_or_else(|| missing(state, id))).await?
     }
 
     /// Write tags and desired properties, and send what changed to the device if it listens.
@@ -45,7 +45,8 @@ impl HubState {
     ) -> Result<Arc<Entity>, HubError> {
         let now = self.clock.unix_millis();
         let change = self.store.write(|transaction| {
-            let mut entity = transaction.copy(id).ok_or_else(|| HubError::not_found(id))?;
+            let before = transaction.before();
+            let mut entity = transaction.copy(id).ok_or_else(|| missing(before, id))?;
             if if_match.is_some_and(|condition| !condition.allows(&entity.twin_etag())) {
                 return Err(HubError::stale_twin());
             }
@@ -108,5 +109,103 @@ impl HubState {
             Ok(version)
         });
         change.await
+    }
+}
+
+/// A module's twin is missing because its device is, or by itself.
+fn missing(state: &State, id: &IdentityId) -> HubError {
+    let device = id.parent();
+    HubError::not_found(if state.get(&device).is_none() { &device } else { id })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hub::HubSettings;
+    use crate::hub::registry::IdentityBody;
+    use crate::protocol::topics::DESIRED_PATCHES;
+
+    fn id() -> IdentityId {
+        IdentityId::parse("d").unwrap()
+    }
+
+    async fn hub() -> HubState {
+        let hub = HubState::open(&HubSettings::default()).unwrap();
+        hub.put_identity(&id(), IdentityBody::default(), None).await.unwrap();
+        hub
+    }
+
+    fn desired(desired: &Value) -> Map<String, Value> {
+        json!({ "properties": { "desired": desired } }).as_object().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn a_listening_device_is_told_patches_as_sent_and_replacements_whole() {
+        let hub = hub().await;
+        let mut connection = hub.connections.open(&Arc::new(id()));
+        connection.set_filters([DESIRED_PATCHES.to_owned()].iter());
+        for (how, body) in [
+            (TwinWrite::Patch, desired(&json!({ "a": 1, "b": 2 }))),
+            (TwinWrite::Patch, json!({ "tags": { "x": 1 } }).as_object().unwrap().clone()),
+            (TwinWrite::Patch, desired(&json!({ "a": null }))),
+            (TwinWrite::Replace, desired(&json!({ "c": 3 }))),
+        ] {
+            hub.write_twin(&id(), how, &body, None).await.unwrap();
+        }
+        for (version, payload) in [
+            (2, r#"{"a":1,"b":2,"$version":2}"#),
+            (3, r#"{"a":null,"$version":3}"#),
+            (4, r#"{"c":3,"$version":4}"#),
+        ] {
+            let patch = connection.patches.try_recv().unwrap();
+            assert_eq!((patch.version, &patch.payload[..]), (version, payload.as_bytes()));
+        }
+        assert!(connection.patches.try_recv().is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_device_is_told_in_the_order_of_versions_however_many_write_at_once() {
+        let hub = hub().await;
+        let mut connection = hub.connections.open(&Arc::new(id()));
+        connection.set_filters([DESIRED_PATCHES.to_owned()].iter());
+        let writers = (0..8).map(|writer| {
+            let hub = hub.clone();
+            tokio::spawn(async move {
+                for value in 0..50 {
+                    let body = desired(&json!({ "value": value, "writer": writer }));
+                    hub.write_twin(&id(), TwinWrite::Patch, &body, None).await.unwrap();
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        let versions: Vec<_> =
+            std::iter::from_fn(|| connection.patches.try_recv().ok()).map(|patch| patch.version).collect();
+        assert_eq!(versions, (2..=401).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_report_with_another_version_than_expected_is_refused() {
+        let hub = hub().await;
+        assert_eq!(hub.patch_reported(&id(), br#"{"a":1}"#, Some(1)).await, Ok(2));
+        let refused = hub.patch_reported(&id(), br#"{"a":2}"#, Some(1)).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::PRECONDITION_FAILED);
+        assert_eq!(
+            hub.twin_for_device(&id()).await.unwrap(),
+            br#"{"desired":{"$version":1},"reported":{"a":1,"$version":2}}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn reports_that_are_no_object_or_hold_reserved_names_are_refused() {
+        let hub = hub().await;
+        for payload in ["", "1", "[]", "null", r#"{"$version":7}"#, r#"{"a":}"#, "{\"a\":\"\u{fffd}"] {
+            let refused = hub.patch_reported(&id(), payload.as_bytes(), None).await.unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::ARGUMENT_INVALID, "{payload}");
+        }
+        assert_eq!(hub.twin(&id()).await.unwrap().twin.version, 2);
     }
 }

@@ -215,3 +215,119 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 fn lost(error: io::Error) -> Error {
     Error::new(ErrorKind::ConnectionDropped, "the connection to the hub was lost").caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use rumqttc::mqttbytes::QoS;
+    use rumqttc::mqttbytes::v4::Publish;
+    use tokio::io::{DuplexStream, duplex};
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+    /// Sends what it was given, remembers what came.
+    #[derive(Default)]
+    struct Script {
+        to_send: BytesMut,
+        received: Vec<Packet>,
+        enough: usize,
+    }
+
+    impl Dialogue for Script {
+        fn receive(&mut self, packet: Packet, _output: &mut BytesMut) -> Result<()> {
+            self.received.push(packet);
+            if self.received.len() == self.enough {
+                return Err(Error::new(ErrorKind::Cancelled, "enough"));
+            }
+            Ok(())
+        }
+
+        fn send(&mut self, _context: &mut Context<'_>, output: &mut BytesMut, _limit: usize) -> Result<()> {
+            output.extend_from_slice(&self.to_send.split());
+            Ok(())
+        }
+    }
+
+    fn link(buffer: usize) -> (Link<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = duplex(buffer);
+        (Link::new(ours, KEEP_ALIVE), theirs)
+    }
+
+    fn publish(size: usize) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        Publish::from_bytes("t", QoS::AtMostOnce, Bytes::from(vec![7; size])).write(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_link_is_asked_after_a_keep_alive_and_lost_after_one_and_a_half() {
+        let (mut link, mut hub) = link(64);
+        let start = Instant::now();
+        let hub = async {
+            let mut ping = [0; 2];
+            hub.read_exact(&mut ping).await.unwrap();
+            assert_eq!((ping, start.elapsed()), ([0xC0, 0], KEEP_ALIVE));
+            hub
+        };
+        let mut script = Script::default();
+        let (error, _hub) = tokio::join!(link.run(&mut script), hub);
+        assert_eq!(error.kind(), ErrorKind::ConnectionDropped);
+        assert_eq!(start.elapsed(), KEEP_ALIVE * 3 / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answered_ping_keeps_the_link() {
+        let (mut link, mut hub) = link(64);
+        let start = Instant::now();
+        let hub = async {
+            for _ in 0..3 {
+                let mut ping = [0; 2];
+                hub.read_exact(&mut ping).await.unwrap();
+                hub.write_all(&[0xD0, 0]).await.unwrap();
+            }
+            drop(hub);
+        };
+        let mut script = Script::default();
+        let (error, ()) = tokio::join!(link.run(&mut script), hub);
+        assert_eq!(error.message(), "the hub closed the connection");
+        assert_eq!(start.elapsed(), KEEP_ALIVE * 3);
+    }
+
+    #[tokio::test]
+    async fn packets_cut_anywhere_are_put_together() {
+        let (mut link, mut hub) = link(64);
+        let bytes = [publish(10), publish(0)].concat();
+        let hub = async {
+            for byte in bytes.chunks(1) {
+                hub.write_all(byte).await.unwrap();
+            }
+            hub
+        };
+        let mut script = Script { enough: 2, ..Script::default() };
+        let (error, _hub) = tokio::join!(link.run(&mut script), hub);
+        assert_eq!(error.message(), "enough");
+        assert_eq!(script.received.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_does_not_stop_reading() {
+        let (mut link, mut hub) = link(1024);
+        let mut script = Script { to_send: publish(100_000), enough: 50, ..Script::default() };
+        let hub = async {
+            for _ in 0..50 {
+                hub.write_all(&publish(1000)).await.unwrap();
+            }
+            hub
+        };
+        let (error, _hub) = tokio::join!(link.run(&mut script), hub);
+        assert_eq!(error.message(), "enough");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_mqtt_ends_the_link() {
+        let (mut link, mut hub) = link(64);
+        hub.write_all(&[0x00, 0x01, 0x00]).await.unwrap();
+        assert_eq!(link.next_packet().await.unwrap_err().kind(), ErrorKind::Protocol);
+    }
+}

@@ -70,12 +70,11 @@ fn check_key(key: &str) -> Result<(), InvalidTwin> {
 /// `depth` counts the objects and arrays around the value, the section itself not among them.
 fn check_value(value: &Value, depth: usize) -> Result<(), InvalidTwin> {
     match value {
-        Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => check_number(number),
         Value::String(text) if text.len() > LONGEST_STRING => {
             Err(InvalidTwin(format!("a string is longer than {LONGEST_STRING} bytes")))
         }
-        Value::String(_) => Ok(()),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
         Value::Object(_) | Value::Array(_) if depth == DEEPEST => {
             Err(InvalidTwin(format!("it is more than {DEEPEST} levels deep")))
         }
@@ -115,5 +114,80 @@ fn size_of_value(value: &Value) -> usize {
         Value::String(text) => text.chars().filter(|c| !c.is_control()).map(char::len_utf8).sum(),
         Value::Array(items) => items.iter().map(size_of_value).sum(),
         Value::Object(object) => size_of_object(object),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(content: Value) -> Result<(), InvalidTwin> {
+        let Value::Object(content) = content else { panic!("not an object") };
+        check_content(&content)
+    }
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(json!(1), |inner, _| json!({ "k": inner }))
+    }
+
+    #[test]
+    fn keys_hold_no_forbidden_characters_and_up_to_1024_bytes() {
+        for key in ["", "a-b_c:d", "ü", &"k".repeat(1024)] {
+            assert_eq!(check(json!({ key: 1 })), Ok(()), "{key}");
+        }
+        for key in ["a.b", "$a", "a$", "a b", "a#", "a\u{1}", "a\u{85}", &"k".repeat(1025)] {
+            assert!(check(json!({ "outer": { key: 1 } })).is_err(), "{key:?}");
+        }
+        let error = check(json!({ "a.b": 1 })).unwrap_err().to_string();
+        assert!(
+            error.starts_with("Provided json is not a valid 'tags' or 'properties' object: the key 'a.b'")
+        );
+    }
+
+    #[test]
+    fn a_scalar_may_stand_in_the_tenth_level_and_no_object_below_it() {
+        let Value::Object(section) = nested(11) else { panic!() };
+        assert_eq!(check_content(&section), Ok(()));
+        assert!(check(nested(12)).is_err());
+    }
+
+    #[test]
+    fn integers_are_within_52_bits_and_fractions_finite() {
+        for number in ["-4503599627370496", "4503599627370495", "1.5", "1e300", "0.0", "-0"] {
+            assert_eq!(
+                check(json!({ "n": serde_json::from_str::<Value>(number).unwrap() })),
+                Ok(()),
+                "{number}"
+            );
+        }
+        for number in ["-4503599627370497", "4503599627370496", "99999999999999999999999999", "1e999"] {
+            assert!(
+                check(json!({ "n": serde_json::from_str::<Value>(number).unwrap() })).is_err(),
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn strings_have_up_to_4096_bytes_and_arrays_no_null() {
+        assert_eq!(check(json!({ "s": "x".repeat(4096), "a": [1, "b", [true]], "n": null })), Ok(()));
+        assert!(check(json!({ "s": "é".repeat(2049) })).is_err());
+        assert!(check(json!({ "a": [1, null] })).is_err());
+        assert!(check(json!({ "a": [{ "b.c": 1 }] })).is_err());
+    }
+
+    #[test]
+    fn sizes_count_keys_strings_numbers_and_booleans() {
+        let content = json!({ "ab": "cd\u{7}é", "n": 1.25, "b": true, "o": { "k": [1, "xyz"] }, "z": null });
+        assert_eq!(size_of_value(&content), 2 + 4 + 1 + 8 + 1 + 4 + 1 + 1 + 8 + 3 + 1);
+        let strings: Map<String, Value> =
+            (0..8).map(|index| (index.to_string(), "x".repeat(1023).into())).collect();
+        assert_eq!(check_size(&TAGS, &strings), Ok(()));
+        let mut larger = strings;
+        larger.insert(String::new(), true.into());
+        assert!(check_size(&TAGS, &larger).is_err());
+        assert_eq!(check_size(&PROPERTIES, &larger), Ok(()));
     }
 }

@@ -4,6 +4,7 @@
 
 mod device;
 mod errors;
+mod hub;
 mod runtime;
 mod service;
 
@@ -15,6 +16,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     device::register(module)?;
     errors::register(module)?;
+    hub::register(module)?;
     runtime::register(module)?;
     service::register(module)?;
     Ok(())

@@ -25,7 +25,7 @@ def ferrohub_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def hub(ferrohub_home: Path) -> Iterator[LocalHub]:
+def hub() -> Iterator[LocalHub]:
     """A hub of its own for the test, in this process."""
     from ferrohub import LocalHub
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Union
 
 import pytest
+from typing_extensions import Self
 
 ROOT = Path(__file__).parent.parent.parent
 WHEELS = ROOT / "build" / "wheels"
@@ -48,7 +49,12 @@ class Outcome:
 def run(*command: Argument, env: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Outcome:
     """Run a program to its end, with these variables added to the environment."""
     done = subprocess.run(
-        command, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout, check=False
+        command,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -112,7 +118,7 @@ class Program:
             self.lines.append(line)
         return Outcome(code, "\n".join(self.lines), "".join(self._errors))
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -147,7 +153,9 @@ def tutorial_script(name: str, connection_string: str, folder: Path) -> Path:
     if not source.exists():
         pytest.skip(f"the tutorial's scripts are not in {TUTORIAL}: set FERROHUB_TUTORIAL")
     text = source.read_text("utf-8")
-    filled = re.sub(r'^CONNECTION_STRING = ".*"$', f'CONNECTION_STRING = "{connection_string}"', text, flags=re.M)
+    filled = re.sub(
+        r'^CONNECTION_STRING = ".*"$', f'CONNECTION_STRING = "{connection_string}"', text, flags=re.MULTILINE
+    )
     assert filled != text
     target = folder / name
     target.write_text(filled, "utf-8")

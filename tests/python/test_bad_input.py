@@ -1,4 +1,4 @@
-"""Everything a user can get wrong: the right exception, a text that says what to do, no key in it, no pile of our frames."""
+"""What a user can get wrong: the right exception, a text that says what to do and holds no key, no pile of frames."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_device_connection_string_given_to_the_service(hub: LocalHub, registry: 
 
 @pytest.mark.parametrize("client", [IoTHubModuleClient, IoTHubDeviceClient])
 def test_service_connection_string_given_to_a_client(
-    hub: LocalHub, client: type[IoTHubModuleClient] | type[IoTHubDeviceClient]
+    hub: LocalHub, client: type[IoTHubModuleClient | IoTHubDeviceClient]
 ) -> None:
     with raises((KeyError, ValueError), key_of(hub.connection_string)) as caught:  # type: ignore[arg-type]
         client.create_from_connection_string(hub.connection_string)

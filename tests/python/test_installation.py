@@ -37,7 +37,15 @@ class Environment:
         return Environment(shutil.copytree(self.folder, self.folder.with_name("copy"), symlinks=True))
 
     def pip(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            self.python,
+            "--disable-pip-version-check",
+            *arguments,
+        ]
         done = run(*command, timeout=200)
         assert done.code == 0, done.err
 
@@ -76,7 +84,7 @@ def test_with_both_ours_imports_and_names_the_remedy(both: Environment) -> None:
 
 
 def test_the_warning_comes_once_and_points_at_the_user(both: Environment) -> None:
-    ran = both.run("import azure.iot.hub\nimport azure.iot.device\nimport azure.iot.device.aio")
+    ran = both.run("import azure.iot.hub\nimport azure.iot.device\nimport azure.iot.device.exceptions")
     assert ran.err.count("RuntimeWarning") == 1
     assert ran.err.startswith("<string>:1: RuntimeWarning")
 
@@ -86,7 +94,7 @@ def test_official_removed_ours_stays_whole(both: Environment) -> None:
     try:
         left.pip("uninstall", "--yes", "azure-iot-device", "azure-iot-hub")
         assert [left.owner(module) for module in MODULES] == [("ours", ""), ("ours", "")]
-        assert left.run("import azure.iot.hub.models, azure.iot.device.aio").code == 0
+        assert left.run("import azure.iot.hub.models, azure.iot.device.exceptions").code == 0
     finally:
         shutil.rmtree(left.folder)
 
@@ -96,7 +104,7 @@ def test_ours_removed_official_stays_whole(both: Environment) -> None:
     try:
         left.pip("uninstall", "--yes", "ferrohub-azure", "ferrohub")
         assert [left.owner(module)[0] for module in MODULES] == ["official", "official"]
-        assert left.run("import azure.iot.hub.models, azure.iot.device.aio").code == 0
+        assert left.run("import azure.iot.hub.models, azure.iot.device.exceptions").code == 0
         assert not list(left.folder.rglob("*ferrohub*.py"))
     finally:
         shutil.rmtree(left.folder)
@@ -126,7 +134,7 @@ def test_found_where_nobody_reads_pth_files(ours: Environment) -> None:
     for module in MODULES:
         # -S: without site there are no .pth files, as with `pip install --target` and PYTHONPATH.
         code = f"import {module} as module, {module}.models; print(module.__name__, module.__file__)"
-        code = code if module == "azure.iot.hub" else code.replace(f", {module}.models", f", {module}.aio")
+        code = code if module == "azure.iot.hub" else code.replace(f", {module}.models", f", {module}.exceptions")
         ran = run(sys.executable, "-S", "-c", code, env={"PYTHONPATH": str(site_packages)})
         assert (ran.code, ran.err) == (0, "")
         assert ran.out.startswith(f"{module} {site_packages}")
@@ -155,7 +163,9 @@ def test_the_wheels_hold_what_they_promise() -> None:
 
 def test_no_file_has_the_name_of_an_official_one(both: Environment) -> None:
     def files(*distributions: str) -> set[str]:
-        records = [next(both.folder.glob(f"lib/python*/site-packages/{name}-*.dist-info/RECORD")) for name in distributions]
+        records = [
+            next(both.folder.glob(f"lib/python*/site-packages/{name}-*.dist-info/RECORD")) for name in distributions
+        ]
         return {line.split(",")[0] for record in records for line in record.read_text().splitlines()}
 
     assert not files("ferrohub", "ferrohub_azure") & files("azure_iot_device", "azure_iot_hub")

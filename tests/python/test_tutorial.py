@@ -17,6 +17,7 @@ from support import (
     RECEIVE,
     ROOT,
     TUTORIAL,
+    Argument,
     Outcome,
     Program,
     official_python,
@@ -54,7 +55,7 @@ def tutorial(service: Path, module: Path, folder: Path, *, standard_ports: bool)
     if not TUTORIAL.exists():
         pytest.skip(f"the tutorial's scripts are not in {TUTORIAL}: set FERROHUB_TUTORIAL")
     program = Path(__file__).parent / "tutorial_run.py"
-    command = [sys.executable, program, service, module, folder]
+    command: list[Argument] = [sys.executable, program, service, module, folder]
     ran = run(*(own_network([*command, "--standard-ports"]) if standard_ports else command), timeout=100)
     assert ran.code == 0, ran.err
     return {name: Outcome(**outcome) for name, outcome in json.loads(ran.out).items()}

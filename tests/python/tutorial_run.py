@@ -1,4 +1,4 @@
-"""Run the tutorial's three scripts against a local hub, with one Python for the service's scripts and one for the module's.
+"""Run the tutorial's three scripts against a local hub, the service's with one Python, the module's with another.
 
 A program, because the official packages need standard ports and so a network of its own:
 `python tutorial_run.py SERVICE_PYTHON MODULE_PYTHON FOLDER [--standard-ports]`. Prints each script's outcome as JSON.
@@ -13,7 +13,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ferrohub import LocalHub
-from support import CREATE, DEVICE, MODULE, PATCH_TOPIC, RECEIVE, UPDATE, Outcome, Program, run, tutorial_script
+from support import (
+    CREATE,
+    DEVICE,
+    MODULE,
+    PATCH_TOPIC,
+    RECEIVE,
+    UPDATE,
+    Outcome,
+    Program,
+    run,
+    tutorial_script,
+)
 
 
 def tutorial(service: str, module: str, folder: Path, *, standard_ports: bool) -> dict[str, Outcome]:
@@ -29,7 +40,10 @@ def tutorial(service: str, module: str, folder: Path, *, standard_ports: bool) -
         module_env = {} if module == sys.executable else trust
 
         create = tutorial_script(CREATE, given(hub.connection_string), folder)
-        outcomes = {"create": run(service, create, env=service_env), "again": run(service, create, env=service_env)}
+        outcomes = {
+            "create": run(service, create, env=service_env),
+            "again": run(service, create, env=service_env),
+        }
         receive = tutorial_script(RECEIVE, given(hub.module_connection_string(DEVICE, MODULE)), folder)
         update = tutorial_script(UPDATE, given(hub.connection_string), folder)
         with Program(module, receive, env=module_env) as receiver:
@@ -43,4 +57,4 @@ def tutorial(service: str, module: str, folder: Path, *, standard_ports: bool) -
 
 if __name__ == "__main__":
     ran = tutorial(sys.argv[1], sys.argv[2], Path(sys.argv[3]), standard_ports="--standard-ports" in sys.argv)
-    print(json.dumps({name: asdict(outcome) for name, outcome in ran.items()}))  # noqa: T201
+    print(json.dumps({name: asdict(outcome) for name, outcome in ran.items()}))

@@ -1,4 +1,4 @@
-"""What `azure.iot.hub` and `azure.iot.device` look at once per process: is ferrohub there, are Microsoft's packages there too?
+"""Looked at once per process by `azure.iot.hub` and `azure.iot.device`: is ferrohub there, are Microsoft's too?
 
 Imported for its effect by both. It looks for files, not for distributions: asking importlib.metadata would cost more
 than the rest of the import.
@@ -10,7 +10,7 @@ import os
 import sys
 
 try:
-    import ferrohub  # noqa: F401
+    import ferrohub
 except ModuleNotFoundError as error:
     if error.name != "ferrohub":
         raise

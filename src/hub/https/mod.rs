@@ -9,6 +9,8 @@ mod documents;
 mod gate;
 mod registry;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod twins;
 
 use axum::Router;

@@ -3,6 +3,7 @@
 https://learn.microsoft.com/python/api/azure-iot-hub/azure.iot.hub
 """
 
+from azure.iot import _ferrohub  # first: what is installed beside us, and is ferrohub there?
 from ferrohub.service import IoTHubRegistryManager
 
 __all__ = ["IoTHubRegistryManager"]

@@ -1,0 +1,281 @@
+"""A local hub: Azure IoT Hub on this machine, for tests and for work without an Azure account.
+
+    with ferrohub.LocalHub() as hub:
+        registry = IoTHubRegistryManager(hub.connection_string)
+
+It runs in this process on threads of its own, or with `process=True` in a process of its own, which can be killed and
+started again. Either way it is asked through requests and answers in JSON (`src/hub/control.rs`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ferrohub import _hub_handles as handles
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+
+__all__ = ["LocalHub", "TelemetryMessage"]
+
+# JSON has no infinity.
+A_LONG_TIME = 1e9
+
+
+class TelemetryMessage(NamedTuple):
+    """A message that a device or module sent."""
+
+    device_id: str
+    module_id: str | None
+    body: bytes
+    properties: dict[str, str]
+    """Application properties under their names, system properties under theirs, such as `$.mid` and `$.ct`."""
+    enqueued_time: datetime
+    """When the hub received it, in UTC."""
+
+
+class LocalHub:
+    """A local hub; a context manager, also an asynchronous one. It is ready when entered.
+
+    Programs on this machine that use ferrohub trust its certificate; others need `ca_file`. Two hubs may run at once:
+    they have ports of their own and nothing in common but the CA and, by default, the key.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        data: str | os.PathLike[str] | None = None,
+        process: bool = False,
+        standard_ports: bool = False,
+        host_name: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Prepare a hub; nothing happens before it is started.
+
+        Args:
+            port: Where everything is served: REST and MQTT, over TLS. 0 finds a free one.
+            data: A file that keeps identities, twins and sessions; without it they are gone with the hub. An answer
+                leaves the hub only when what it tells is on disk.
+            process: Run it in a process of its own, which has `pid`, `kill()` and `restart()`.
+            standard_ports: Listen on 8883 too, and on 443 where the system permits. Microsoft's device packages
+                know no other port.
+            host_name: The name that other machines use. The hub then listens on every interface, with a CA that
+                nothing trusts by default and a random key.
+            key: The key of the policy `iothubowner` in base64, or `"random"`. The default is the same well-known key
+                for every local hub.
+        """
+        self._options = handles.Options(
+            port, standard_ports, None if data is None else os.fspath(data), host_name, key
+        )
+        self._process = process
+        self._handle: handles.Handle | None = None
+        self._description: dict[str, Any] | None = None
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the hub; it takes connections when this returns.
+
+        Raises:
+            OSError: A port or the data file can't be used; the text says why and what to do.
+            ValueError: An option can't be used.
+            RuntimeError: It is running.
+        """
+        if (error := self._start()) is not None:
+            raise error
+
+    def stop(self) -> None:
+        """Stop the hub within a second or so: connections end, the data file is closed. Again, it does nothing."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.stop()
+
+    def __enter__(self) -> LocalHub:
+        if (error := self._start()) is not None:
+            raise error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> LocalHub:
+        if (error := await _elsewhere(self._start)) is not None:
+            raise error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await _elsewhere(self.stop)
+
+    @property
+    def pid(self) -> int:
+        """The number of the hub's process: this one's, unless `process=True`."""
+        return self._running().pid
+
+    def kill(self) -> None:
+        """End the hub's process at once, as a crash would (SIGKILL). Needs `process=True`."""
+        handle = self._running()
+        if not isinstance(handle, handles.ProcessHandle):
+            raise RuntimeError("only a hub in a process of its own can be killed: LocalHub(process=True)")
+        self._handle = None
+        handle.kill()
+
+    def restart(self) -> None:
+        """Start the hub again on the same port, with the same data file and key. What is in memory only is gone.
+
+        Raises:
+            OSError: The port was taken meanwhile, or the data file can't be used.
+        """
+        self.stop()
+        if (error := self._start()) is not None:
+            raise error
+
+    # --- reaching it ----------------------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The port for everything."""
+        port: int = self._described("port")
+        return port
+
+    @property
+    def host_name(self) -> str:
+        """The host name, without a port."""
+        host_name: str = self._described("hostName")
+        return host_name
+
+    @property
+    def connection_string(self) -> str:
+        """The service connection string, of the policy `iothubowner`."""
+        connection_string: str = self._described("connectionString")
+        return connection_string
+
+    @property
+    def ca_file(self) -> str:
+        """The CA's certificate, a PEM file: for `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` and their like."""
+        ca_file: str = self._described("caFile")
+        return ca_file
+
+    def device_connection_string(self, device_id: str) -> str:
+        """The connection string of a device.
+
+        Raises:
+            LookupError: There is no such device.
+        """
+        answer, error = self._ask(call="connection_string", device=device_id)
+        if error is not None:
+            raise error
+        return str(answer)
+
+    def module_connection_string(self, device_id: str, module_id: str) -> str:
+        """The connection string of a module.
+
+        Raises:
+            LookupError: There is no such module.
+        """
+        answer, error = self._ask(call="connection_string", device=device_id, module=module_id)
+        if error is not None:
+            raise error
+        return str(answer)
+
+    # --- watching it ----------------------------------------------------------------------------------------------
+
+    def wait_subscribed(
+        self, device_id: str, module_id: str | None, topic: str, timeout: float = 30
+    ) -> None:
+        """Wait until a device or module is connected and subscribed to a topic filter.
+
+        Args:
+            device_id: The device.
+            module_id: Its module, or None for the device itself.
+            topic: The filter as subscribed to, such as `$iothub/twin/PATCH/properties/desired/#`.
+            timeout: Seconds to wait.
+
+        Raises:
+            TimeoutError: It did not subscribe in time.
+        """
+        _, error = self._ask(
+            call="wait_subscribed", device=device_id, module=module_id, topic=topic, timeout=min(timeout, A_LONG_TIME)
+        )
+        if error is not None:
+            raise error
+
+    def statistics(self) -> dict[str, int]:
+        """What has happened since the hub started.
+
+        `rest_requests`, `connects` (successful MQTT connects), `telemetry_messages` (received) and
+        `desired_patches_published` (sent to devices and modules).
+        """
+        answer, error = self._ask(call="statistics")
+        if error is not None:
+            raise error
+        return dict(answer)
+
+    def telemetry(self) -> list[TelemetryMessage]:
+        """The newest messages that devices and modules sent, oldest first: at most 10,000, and 16 MiB."""
+        answer, error = self._ask(call="telemetry")
+        if error is not None:
+            raise error
+        return [_telemetry_message(message) for message in answer]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+    # Errors are returned, and raised by the method the user called: the traceback shows no more of ours.
+
+    def _start(self) -> Exception | None:
+        if self._handle is not None:
+            return RuntimeError("the hub is running")
+        kind = handles.ProcessHandle if self._process else handles.ThreadHandle
+        handle, error = handles.open_handle(kind, self._options)
+        if handle is None:
+            return error
+        self._handle = handle
+        self._description = handle.description
+        # A hub that is started again is to be found where it was, and to know its old connection strings.
+        chosen = self._options.key is not None or self._options.host_name is not None
+        self._options = self._options._replace(port=self.port, key=self._owner_key() if chosen else None)
+        return None
+
+    def _owner_key(self) -> str:
+        return self.connection_string.rpartition("SharedAccessKey=")[2]
+
+    def _running(self) -> handles.Handle:
+        if self._handle is None:
+            raise RuntimeError("the hub is not running: use it in a `with` statement, or call start()")
+        return self._handle
+
+    def _described(self, name: str) -> Any:
+        if self._description is None:
+            raise RuntimeError("the hub has not been started: use it in a `with` statement, or call start()")
+        return self._description[name]
+
+    def _ask(self, **request: Any) -> tuple[Any, Exception | None]:
+        if self._handle is None:
+            return None, RuntimeError("the hub is not running: use it in a `with` statement, or call start()")
+        return self._handle.ask(request)
+
+
+def _telemetry_message(message: dict[str, Any]) -> TelemetryMessage:
+    from base64 import b64decode
+    from datetime import datetime, timedelta, timezone
+    from urllib.parse import unquote
+
+    pairs = (pair.partition("=") for pair in message["properties"].split("&") if pair)
+    return TelemetryMessage(
+        device_id=message["device"],
+        module_id=message["module"],
+        body=b64decode(message["body"]),
+        properties={unquote(name): unquote(value) for name, _, value in pairs},
+        enqueued_time=datetime.fromtimestamp(0, timezone.utc) + timedelta(milliseconds=message["enqueuedUnixMillis"]),
+    )
+
+
+async def _elsewhere(action: Any) -> Any:
+    """Run this on another thread: the caller's event loop goes on."""
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(None, action)

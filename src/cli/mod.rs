@@ -1,0 +1,69 @@
+//! The `ferrohub` command: the one place that prints.
+//!
+//! Called by the binary and, through `_native.cli_main`, by the Python package's script of the same name.
+
+mod attached;
+mod connection_string;
+mod output;
+mod state_file;
+mod up;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Azure IoT Hub for Python on a Rust core, with a local hub.
+#[derive(Debug, Parser)]
+#[command(name = "ferrohub", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a local hub until Ctrl-C
+    Up(up::Up),
+    /// Print the connection string of a device or module
+    ConnectionString(connection_string::ConnectionStringOf),
+}
+
+/// Run the command; the exit code is 0 for success, 1 for an error, 2 for bad arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too. If nobody reads them, there is nobody to tell.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    match execute(arguments.command) {
+        Ok(exit_code) => exit_code,
+        Err(error) => {
+            output::complain(&format!("ferrohub: {error}"));
+            1
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(2)
+        .thread_name("ferrohub")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error))?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Up(up) => up.run().await,
+            Command::ConnectionString(command) => command.run().await.map(|()| 0),
+        }
+    });
+    // A thread may still wait for the terminal; it ends with the process.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,194 @@
+//! `ferrohub up`: a local hub until Ctrl-C.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::attached;
+use super::output::{complain, say};
+use super::state_file::{RunningHub, StateFile, running_hub};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::control::describe_error;
+use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
+
+/// The key of the policy `iothubowner`, for hubs started by a program: arguments can be seen by everyone.
+const KEY_VARIABLE: &str = "FERROHUB_KEY";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Up {
+    /// Port for REST and MQTT (0: any that is free)
+    #[arg(long, default_value_t = 8443)]
+    port: u16,
+    /// Also listen on 8883, and on 443 where the system permits: Microsoft's device packages need them
+    #[arg(long)]
+    standard_ports: bool,
+    /// Keep identities and twins in this file; without it they are gone when the hub ends
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Name by which other machines reach this hub; it then listens on every interface
+    #[arg(long, value_name = "NAME")]
+    host_name: Option<String>,
+    /// `random`: a key of this hub's own in place of the well-known one
+    #[arg(long, value_name = "random", value_parser = ["random"])]
+    key: Option<String>,
+    /// Print one JSON line when ready, for programs
+    #[arg(long)]
+    json: bool,
+    /// Take requests on standard input, answer on standard output, end when the input does
+    #[arg(long, hide = true, requires = "json")]
+    attached: bool,
+}
+
+impl Up {
+    /// The exit code, unless the error is still to be told.
+    pub(super) async fn run(self) -> Result<u8> {
+        let notices = if self.json { Notices::default() } else { Notices::to(say) };
+        let options = HubOptions {
+            port: self.port,
+            standard_ports: self.standard_ports,
+            data: self.data.clone(),
+            host_name: self.host_name.clone(),
+            key: self.owner_key(),
+            clock: Clock::system(),
+            notices,
+        };
+        let hub = match Hub::start(options).await {
+            Ok(hub) => Arc::new(hub),
+            Err(error) if self.json => {
+                say(&json!({ "error": describe_error(&error) }).to_string());
+                return Ok(1);
+            }
+            Err(error) => return Err(error),
+        };
+        let signals = Signals::listen()?;
+        if self.attached {
+            say(&hub.describe().to_string());
+            tokio::select! {
+                () = attached::serve(&hub) => {}
+                () = signals.terminated() => {}
+            }
+        } else {
+            let _state_file = leave_state_file(&hub);
+            if self.json {
+                say(&hub.describe().to_string())
+            } else {
+                introduce(&hub)
+            }
+            signals.interrupted().await;
+        }
+        hub.stop().await;
+        Ok(0)
+    }
+
+    fn owner_key(&self) -> OwnerKey {
+        match std::env::var(KEY_VARIABLE) {
+            Ok(key) => OwnerKey::Given(key),
+            Err(_) if self.key.is_some() => OwnerKey::Random,
+            Err(_) => OwnerKey::WellKnown,
+        }
+    }
+}
+
+/// What ends the hub from outside; none of it is missed from the moment this exists.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(cannot_listen);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Resolves at Ctrl-C and when the process is asked to end.
+    async fn interrupted(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Resolves when the process is asked to end. Ctrl-C is for the program that this hub belongs to.
+    async fn terminated(mut self) {
+        self.terminate.recv().await;
+    }
+}
+
+#[cfg(windows)]
+struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+    terminate: tokio::signal::windows::CtrlBreak,
+}
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Self {
+            interrupt: ctrl_c().map_err(cannot_listen)?,
+            terminate: ctrl_break().map_err(cannot_listen)?,
+        })
+    }
+
+    async fn interrupted(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    async fn terminated(mut self) {
+        self.terminate.recv().await;
+    }
+}
+
+fn cannot_listen(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::System, "the signals that end the hub can't be listened to").caused_by(error)
+}
+
+/// A hub works without its state file, so a failure is told and no more.
+fn leave_state_file(hub: &Hub) -> Option<StateFile> {
+    let running =
+        RunningHub { pid: std::process::id(), port: hub.port(), connection_string: hub.connection_string() };
+    match StateFile::write(&running) {
+        Ok(Some(file)) => Some(file),
+        Ok(None) => {
+            let other = running_hub()
+                .map_or(String::new(), |other| format!(" (port {}, process {})", other.port, other.pid));
+            complain(&format!(
+                "ferrohub: another hub runs already{other}; other commands find that one. To have them find this \
+                 one, set IOTHUB_CONNECTION_STRING."
+            ));
+            None
+        }
+        Err(error) => {
+            complain(&format!("ferrohub: {error}"));
+            None
+        }
+    }
+}
+
+fn introduce(hub: &Hub) {
+    let ca_file = hub.ca_pem_path().display();
+    for note in hub.notes() {
+        say(note);
+    }
+    say(&format!(
+        "The hub listens on {}:{} for REST and MQTT. Ctrl-C ends it.\n\n\
+         Service connection string:\n  {}\n\n\
+         Programs that use ferrohub trust it already. In shells of other programs:\n  \
+         export SSL_CERT_FILE={ca_file}\n  \
+         export REQUESTS_CA_BUNDLE={ca_file}\n\n\
+         Next, in a second terminal:\n  \
+         ferrohub connection-string DEVICE [MODULE]    what a device or module connects with\n",
+        hub.host_name(),
+        hub.port(),
+        hub.connection_string(),
+    ));
+}

@@ -1,0 +1,406 @@
+//! The REST endpoint as back ends see it: requests in, status, headers and bodies out.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::router;
+use crate::auth::SasKey;
+use crate::clock::Clock;
+use crate::hub::{HubSettings, HubState};
+
+const NOW: u64 = 1_709_288_130;
+const VERSION: &str = "api-version=2021-04-12";
+
+struct Hub {
+    state: HubState,
+    router: Router,
+    token: String,
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    /// Status, header `iothub-errorcode`, and the text of the classic form.
+    fn refusal(&self) -> (u16, &str, &str) {
+        let text = self.body["Message"].as_str().unwrap();
+        let code = self.header("iothub-errorcode");
+        (self.status, code, text.strip_prefix(&format!("ErrorCode:{code};")).unwrap())
+    }
+}
+
+impl Hub {
+    fn start() -> Self {
+        let settings = HubSettings { clock: Clock::manual(NOW * 1000), ..HubSettings::default() };
+        let state = HubState::open(&settings).unwrap();
+        let key = SasKey::from_base64(state.access.owner_key()).unwrap();
+        let token = key.service_token("localhost:8443", "iothubowner", NOW + 3600);
+        Self { router: router(state.clone()), state, token }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    async fn ask(&self, method: &str, path: &str, if_match: Option<&str>, body: &str) -> Answer {
+        let mut headers = vec![("authorization", self.token.as_str())];
+        headers.extend(if_match.map(|etag| ("if-match", etag)));
+        let separator = if path.contains('?') { '&' } else { '?' };
+        self.send(method, &format!("{path}{separator}{VERSION}"), &headers, body).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, None, "").await
+    }
+
+    async fn create(&self, path: &str) -> Value {
+        let answer = self.ask("PUT", path, None, "{}").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+}
+
+const TUTORIAL_DEVICE: &str = r#"{"deviceId": "myFirstDevice", "status": "enabled", "authentication": {"symmetricKey": {"primaryKey": "", "secondaryKey": ""}, "type": "sas"}, "capabilities": {"iotEdge": false}}"#;
+const TUTORIAL_MODULE: &str = r#"{"moduleId": "myFirstModule", "managedBy": "", "deviceId": "myFirstDevice", "authentication": {"symmetricKey": {"primaryKey": "", "secondaryKey": ""}, "type": "sas"}}"#;
+
+#[tokio::test]
+async fn the_tutorials_requests_get_the_services_answers() {
+    let hub = Hub::start();
+    let device = hub.ask("PUT", "/devices/myFirstDevice", None, TUTORIAL_DEVICE).await;
+    assert_eq!(device.status, 200);
+    let keys: Vec<_> = device.body.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "deviceId",
+            "generationId",
+            "etag",
+            "connectionState",
+            "status",
+            "statusReason",
+            "connectionStateUpdatedTime",
+            "statusUpdatedTime",
+            "lastActivityTime",
+            "cloudToDeviceMessageCount",
+            "authentication",
+            "capabilities",
+        ]
+    );
+    assert_eq!(device.header("etag"), format!("{}", device.body["etag"]));
+    assert_eq!(device.header("content-type"), "application/json; charset=utf-8");
+    assert_eq!(device.header("x-ms-request-id").len(), 36);
+    let primary = device.body["authentication"]["symmetricKey"]["primaryKey"].as_str().unwrap();
+    assert_eq!((primary.len(), primary.ends_with('=')), (44, true));
+
+    let path = "/devices/myFirstDevice/modules/myFirstModule";
+    let module = hub.ask("PUT", path, None, TUTORIAL_MODULE).await;
+    assert_eq!((module.status, &module.body["managedBy"]), (200, &json!("")));
+    assert!(module.body.get("status").is_none());
+    assert_eq!(hub.get(path).await.body, module.body);
+
+    let twin_path = "/twins/myFirstDevice/modules/myFirstModule";
+    let twin = hub.get(twin_path).await;
+    assert_eq!(
+        twin.body,
+        json!({
+            "deviceId": "myFirstDevice", "moduleId": "myFirstModule", "etag": "AAAAAAAAAAE=",
+            "deviceEtag": module.body["etag"], "status": "enabled", "statusUpdateTime": "0001-01-01T00:00:00Z",
+            "connectionState": "Disconnected", "lastActivityTime": "0001-01-01T00:00:00Z",
+            "cloudToDeviceMessageCount": 0, "authenticationType": "sas",
+            "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
+            "modelId": "", "version": 2,
+            "properties": {
+                "desired": { "$metadata": { "$lastUpdated": "2024-03-01T10:15:30.0000000Z" }, "$version": 1 },
+                "reported": { "$metadata": { "$lastUpdated": "2024-03-01T10:15:30.0000000Z" }, "$version": 1 },
+            },
+        })
+    );
+    let update = r#"{"properties": {"desired": {"telemetryInterval": 122}}}"#;
+    let updated = hub.ask("PATCH", twin_path, Some("\"AAAAAAAAAAE=\""), update).await;
+    assert_eq!(updated.header("etag"), "\"AAAAAAAAAAI=\"");
+    assert_eq!(updated.body["version"], 3);
+    assert_eq!(updated.body["properties"]["desired"]["telemetryInterval"], 122);
+    assert_eq!(hub.get(twin_path).await.body, updated.body);
+}
+
+#[tokio::test]
+async fn a_put_without_condition_creates_and_one_with_it_updates() {
+    let hub = Hub::start();
+    assert_eq!(
+        hub.ask("PUT", "/devices/tf-dev-01", Some("*"), "{}").await.refusal(),
+        (404, "DeviceNotFound", "tf-dev-01")
+    );
+    let created = hub.create("/devices/tf-dev-01").await;
+    let again = hub.ask("PUT", "/devices/tf-dev-01", None, &created.to_string()).await;
+    let text = "A device with ID 'tf-dev-01' is already registered.";
+    assert_eq!(again.refusal(), (409, "DeviceAlreadyExists", text));
+
+    let etag = created["etag"].as_str().unwrap();
+    let updated = hub.ask("PUT", "/devices/tf-dev-01", Some(etag), "{}").await;
+    assert_eq!((updated.status, &updated.body["generationId"]), (200, &created["generationId"]));
+    assert_ne!(updated.body["etag"], created["etag"]);
+    assert_ne!(updated.body["authentication"], created["authentication"], "keys left out are made anew");
+
+    let stale = hub.ask("PUT", "/devices/tf-dev-01", Some(&format!("\"{etag}\"")), "{}").await;
+    let (status, code, text) = stale.refusal();
+    assert_eq!((status, code), (412, "PreconditionFailed"));
+    assert!(
+        text.starts_with("Precondition failed: Device version did not match, existingVersion:"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn modules_need_a_usable_device_and_are_named_in_the_flat_form() {
+    let hub = Hub::start();
+    assert_eq!(hub.ask("PUT", "/devices/d/modules/m", None, "{}").await.refusal().0, 401);
+    assert_eq!(hub.get("/twins/d/modules/m").await.refusal(), (404, "DeviceNotFound", "d"));
+    hub.create("/devices/d").await;
+    assert_eq!(hub.get("/devices/d/modules/m").await.refusal(), (404, "ModuleNotFound", "d/m"));
+    hub.create("/devices/d/modules/m").await;
+    let again = hub.ask("PUT", "/devices/d/modules/m", None, "{}").await;
+    assert_eq!((again.status, again.header("iothub-errorcode")), (409, "ModuleAlreadyExistsOnDevice"));
+    assert_eq!(again.body["errorCode"], 409_301);
+    assert_eq!(again.body["message"], "Device d in IotHub localhost already contains Module m.");
+    assert_eq!(hub.ask("PUT", "/devices/d/modules/$edgeHub", None, "{}").await.status, 400);
+
+    hub.ask("PUT", "/devices/d", Some("*"), r#"{"status":"disabled","statusReason":"lost"}"#).await;
+    assert_eq!(hub.get("/devices/d/modules/m").await.status, 401);
+    assert_eq!(hub.get("/devices/d/modules").await.status, 401);
+    assert_eq!(hub.get("/twins/d/modules/m").await.status, 200);
+    assert_eq!(hub.get("/twins/d").await.body["statusReason"], "lost");
+}
+
+#[tokio::test]
+async fn a_device_holds_at_most_fifty_modules() {
+    let hub = Hub::start();
+    hub.create("/devices/d").await;
+    for number in 0..50 {
+        hub.create(&format!("/devices/d/modules/m{number}")).await;
+    }
+    let one_more = hub.ask("PUT", "/devices/d/modules/m50", None, "{}").await;
+    assert_eq!((one_more.status, one_more.header("iothub-errorcode")), (413, "TooManyModulesOnDevice"));
+    assert_eq!(hub.get("/devices/d/modules").await.body.as_array().unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn a_delete_needs_a_condition_and_takes_the_modules_with_it() {
+    let hub = Hub::start();
+    let before = hub.create("/devices/d").await;
+    hub.create("/devices/d/modules/m").await;
+    let (status, code, text) =
+        (412, "PreconditionFailed", "Etag missing: a delete needs the header If-Match.");
+    assert_eq!(hub.ask("DELETE", "/devices/d", None, "").await.refusal(), (status, code, text));
+    assert_eq!(hub.ask("DELETE", "/devices/d", Some("\"MQ==\""), "").await.status, 412);
+    let deleted = hub.ask("DELETE", "/devices/d", Some("\"*\""), "").await;
+    assert_eq!((deleted.status, deleted.body), (204, Value::Null));
+    assert_eq!(hub.ask("DELETE", "/devices/d", Some("*"), "").await.refusal(), (404, "DeviceNotFound", "d"));
+    let after = hub.create("/devices/d").await;
+    assert_ne!(after["generationId"], before["generationId"]);
+    assert_eq!(hub.get("/devices/d/modules").await.body, json!([]));
+}
+
+#[tokio::test]
+async fn keys_and_thumbprints_are_checked_and_kept_as_given() {
+    let hub = Hub::start();
+    let put = async |authentication: Value| {
+        let body = json!({ "authentication": authentication }).to_string();
+        hub.ask("PUT", "/devices/d", None, &body).await
+    };
+    let key = "c2VjcmV0LWtleS1mb3ItdGVzdGluZw==";
+    for (authentication, text) in [
+        (json!({ "symmetricKey": { "primaryKey": key } }), "Either no keys or both keys can be set"),
+        (
+            json!({ "symmetricKey": { "primaryKey": "YQ==", "secondaryKey": key } }),
+            "Invalid device key length",
+        ),
+        (json!({ "symmetricKey": { "primaryKey": "?", "secondaryKey": key } }), "Invalid device key length"),
+        (
+            json!({ "type": "selfSigned", "x509Thumbprint": { "primaryThumbprint": "aa:bb" } }),
+            "StringIsNotThumbprint",
+        ),
+        (json!({ "type": "none" }), "DeviceAuthenticationTypeIsMissing"),
+        (json!({ "type": "magic" }), "The body has another form than expected"),
+    ] {
+        let answer = put(authentication).await;
+        let (status, code, found) = answer.refusal();
+        assert_eq!((status, code), (400, "ArgumentInvalid"));
+        assert!(found.starts_with(text) && !found.contains(key), "{found}");
+    }
+    let x509 = put(json!({ "x509Thumbprint": { "primaryThumbprint": "aAbB01" } })).await;
+    assert_eq!(
+        x509.body["authentication"],
+        json!({
+            "symmetricKey": { "primaryKey": null, "secondaryKey": null },
+            "x509Thumbprint": { "primaryThumbprint": "aAbB01", "secondaryThumbprint": null },
+            "type": "selfSigned",
+        })
+    );
+    hub.ask("DELETE", "/devices/d", Some("*"), "").await;
+    let sas = put(json!({ "symmetricKey": { "primaryKey": key, "secondaryKey": key } })).await;
+    assert_eq!(sas.body["authentication"]["symmetricKey"]["primaryKey"], key);
+    assert_eq!(sas.body["authentication"]["type"], "sas");
+}
+
+#[tokio::test]
+async fn names_in_paths_are_decoded_once_and_an_encoded_slash_parts_nothing() {
+    let hub = Hub::start();
+    let created = hub.create("/devices/a%25b%3F%23%27").await;
+    assert_eq!(created["deviceId"], "a%b?#'");
+    assert_eq!(hub.get("/twins/a%25b%3F%23%27").await.body["deviceId"], "a%b?#'");
+    hub.create("/devices/query").await;
+    assert_eq!(hub.get("/devices/query").await.body["deviceId"], "query");
+    for path in ["/devices/a%2Fmodules%2Fb", "/devices/%20", "/devices/%C3%A9", "/devices/%FF"] {
+        assert_eq!(hub.ask("PUT", path, None, "{}").await.refusal().0, 400, "{path}");
+    }
+    let other = hub.ask("PUT", "/devices/d", None, r#"{"deviceId":"e"}"#).await;
+    assert_eq!(
+        other.refusal(),
+        (400, "ArgumentInvalid", "The deviceId of the body is not that of the address.")
+    );
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_counted() {
+    let hub = Hub::start();
+    for device in ["a", "b", "c"] {
+        hub.create(&format!("/devices/{device}")).await;
+    }
+    hub.create("/devices/a/modules/m").await;
+    hub.ask("PUT", "/devices/b", Some("*"), r#"{"status":"disabled"}"#).await;
+    let ids = |answer: Answer| {
+        let devices = answer.body.as_array().unwrap().clone();
+        devices.iter().map(|device| device["deviceId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(hub.get("/devices").await), ["a", "b", "c"]);
+    assert_eq!(ids(hub.get("/devices?top=2").await), ["a", "b"]);
+    assert_eq!(hub.get("/devices?top=x").await.status, 400);
+    assert_eq!(
+        hub.get("/statistics/devices").await.body,
+        json!({ "totalDeviceCount": 3, "enabledDeviceCount": 2, "disabledDeviceCount": 1 })
+    );
+    assert_eq!(hub.get("/statistics/service").await.body, json!({ "connectedDeviceCount": 0 }));
+}
+
+#[tokio::test]
+async fn a_stale_etag_leaves_the_twin_as_it_is() {
+    let hub = Hub::start();
+    hub.create("/devices/d").await;
+    let body = r#"{"tags":{"a":1}}"#;
+    assert_eq!(hub.ask("PATCH", "/twins/d", None, body).await.status, 200);
+    for method in ["PATCH", "PUT"] {
+        let stale = hub.ask(method, "/twins/d", Some("\"AAAAAAAAAAE=\""), "{}").await;
+        let text = "PreconditionFailed, ETag may be invalid.";
+        assert_eq!(stale.refusal(), (412, "PreconditionFailed", text));
+    }
+    let twin = hub.get("/twins/d").await.body;
+    assert_eq!(
+        (&twin["tags"], &twin["version"], &twin["etag"]),
+        (&json!({ "a": 1 }), &json!(3), &json!("AAAAAAAAAAI="))
+    );
+    let replaced = hub.ask("PUT", "/twins/d", Some("\"*\""), r#"{"properties":{"desired":{"x":1}}}"#).await;
+    assert!(replaced.body.get("tags").is_none());
+    assert_eq!(replaced.body["capabilities"], json!({ "iotEdge": false }));
+}
+
+#[tokio::test]
+async fn bodies_that_break_a_rule_change_nothing() {
+    let hub = Hub::start();
+    hub.create("/devices/d").await;
+    for body in [
+        "",
+        "nonsense",
+        "[1]",
+        r#"{"tags":1}"#,
+        r#"{"properties":{"desired":{"n":NaN}}}"#,
+        r#"{"tags":{"a":1},"properties":{"desired":{"a.b":1}}}"#,
+    ] {
+        let answer = hub.ask("PATCH", "/twins/d", None, body).await;
+        assert_eq!((answer.status, answer.header("iothub-errorcode")), (400, "ArgumentInvalid"), "{body}");
+    }
+    let large = format!(r#"{{"tags":{{"a":"{}"}}}}"#, "x".repeat(super::LARGEST_BODY));
+    let answer = hub.ask("PATCH", "/twins/d", None, &large).await;
+    assert_eq!(answer.refusal(), (413, "MessageTooLarge", "The body is too large."));
+    assert_eq!(hub.get("/twins/d").await.body["version"], 2);
+}
+
+#[tokio::test]
+async fn every_request_needs_a_version_and_a_token_with_the_right() {
+    let hub = Hub::start();
+    hub.create("/devices/d").await;
+    let key = SasKey::from_base64(hub.state.access.owner_key()).unwrap();
+    let owner = |host: &str, expires| key.service_token(host, "iothubowner", expires);
+    let own_key = hub.get("/devices/d").await.body["authentication"]["symmetricKey"]["primaryKey"].clone();
+    let own_key = SasKey::from_base64(own_key.as_str().unwrap()).unwrap();
+    let device = own_key.device_token("localhost/devices/d", NOW + 60);
+    let path = format!("/twins/d?{VERSION}");
+    for token in ["", "Bearer x", &owner("localhost", NOW), &owner("example.com", NOW + 60), &device] {
+        let answer = hub.send("GET", &path, &[("authorization", token)], "").await;
+        assert_eq!(answer.refusal(), (401, "IotHubUnauthorizedAccess", "Unauthorized"), "{token}");
+    }
+    assert_eq!(hub.send("GET", &path, &[], "").await.status, 401);
+    assert_eq!(
+        hub.send("GET", &path, &[("authorization", &owner("localhost/twins/d", NOW + 60))], "").await.status,
+        200
+    );
+
+    let events = |device: &str| format!("/devices/{device}/messages/events?{VERSION}");
+    let device = [("authorization", device.as_str())];
+    assert_eq!(hub.send("POST", &events("d"), &device, "").await.status, 501);
+    assert_eq!(hub.send("POST", &events("e"), &device, "").await.status, 401);
+
+    for query in ["", "api-version=", "api-version=latest", "api-version=2021-4-12"] {
+        let answer =
+            hub.send("GET", &format!("/twins/d?{query}"), &[("authorization", &hub.token)], "").await;
+        assert_eq!(
+            (answer.status, answer.header("iothub-errorcode")),
+            (400, "InvalidProtocolVersion"),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
+    let hub = Hub::start();
+    hub.create("/devices/d").await;
+    for (method, path) in [
+        ("POST", "/devices/query"),
+        ("POST", "/devices"),
+        ("POST", "/twins/d/methods"),
+        ("GET", "/configurations"),
+        ("PUT", "/jobs/v2/job1"),
+        ("GET", "/digitaltwins/d"),
+        ("GET", "/messages/serviceBound/feedback"),
+        ("DELETE", "/devices/d/commands"),
+    ] {
+        let answer = hub.ask(method, path, None, "{}").await;
+        let text = format!("The local hub does not implement {method} {path} yet.");
+        assert_eq!(answer.refusal(), (501, "GenericNotImplemented", text.as_str()));
+    }
+    for path in ["/", "/nothing", "/devices/", "/devices/d/nothing"] {
+        assert_eq!(hub.get(path).await.status, 404, "{path}");
+    }
+    assert_eq!(hub.ask("PATCH", "/devices/d", None, "{}").await.status, 405);
+    assert_eq!(hub.ask("POST", "/devices/d", None, "{}").await.status, 405);
+    assert!(hub.state.counters.now().rest_requests > 10);
+}

@@ -1,0 +1,101 @@
+//! The hub's MQTT 3.1.1 endpoint: one task per connection, on rumqttc's packets.
+//!
+//! `MQTT` errors end the connection, as on the real hub; twin operations answer with a status in the topic.
+//! <https://learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub>. Used by the server, which has done
+//! TLS and seen the first byte.
+
+mod connect;
+mod rules;
+mod session;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rumqttc::mqttbytes::v4::{ConnectReturnCode, Packet};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::session::Session;
+use self::wire::{Incoming, Outgoing};
+use super::{HubError, HubState};
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum Ending {
+    /// The client sent DISCONNECT.
+    Disconnected,
+    /// The client is gone.
+    Lost(io::Error),
+    /// The client broke a rule, or the hub ended it: why.
+    Closed(String),
+}
+
+impl Ending {
+    fn closed(why: impl Into<String>) -> Self {
+        Self::Closed(why.into())
+    }
+}
+
+impl From<io::Error> for Ending {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<HubError> for Ending {
+    fn from(error: HubError) -> Self {
+        Self::Closed(error.to_string())
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => formatter.write_str("it disconnected"),
+            Self::Lost(error) => write!(formatter, "it is gone ({error})"),
+            Self::Closed(why) => formatter.write_str(why),
+        }
+    }
+}
+
+/// Serve one connection to its end; `first` holds what was read of it already.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, first: BytesMut, hub: HubState) {
+    let (reader, writer) = tokio::io::split(stream);
+    let (mut incoming, mut outgoing) = (Incoming::new(reader, first), Outgoing::new(writer));
+    match accept(&mut incoming, &mut outgoing, &hub).await {
+        Ok(accepted) => {
+            let id = Arc::clone(&accepted.id);
+            hub.notices.tell(|| format!("{id} connected"));
+            let ending = Session::run(incoming, &mut outgoing, &hub, accepted).await;
+            hub.notices.tell(|| format!("{id} is no longer connected: {ending}"));
+        }
+        Err(ending) => hub.notices.tell(|| format!("a device could not connect: {ending}")),
+    }
+    outgoing.close().await;
+}
+
+/// Wait for CONNECT and decide; a refusal is answered with its code.
+async fn accept<S: AsyncRead + AsyncWrite>(
+    incoming: &mut Incoming<S>,
+    outgoing: &mut Outgoing<S>,
+    hub: &HubState,
+) -> Result<connect::Accepted, Ending> {
+    let first = tokio::time::timeout(super::FIRST_BYTES_DEADLINE, incoming.packet());
+    let packet = first.await.map_err(|_| Ending::closed("no whole CONNECT came in time"))?;
+    let refusal = match packet {
+        Ok(Packet::Connect(packet)) => match connect::accept(packet, hub) {
+            Ok(accepted) => return Ok(accepted),
+            Err(refusal) => refusal,
+        },
+        Ok(_) => return Err(Ending::closed("the first packet was not CONNECT")),
+        Err(ending) if incoming.refused_protocol_level() => {
+            connect::Refusal { code: ConnectReturnCode::RefusedProtocolVersion, why: ending.to_string() }
+        }
+        Err(ending) => return Err(ending),
+    };
+    outgoing.connack(refusal.code, false);
+    outgoing.flush().await?;
+    Err(Ending::Closed(refusal.why))
+}

@@ -1,0 +1,289 @@
+//! A connection after its CONNECT: reads packets, does what they ask, sends what the hub has for it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{ConnectReturnCode, LastWill, Packet, Publish, Subscribe, Unsubscribe};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::Ending;
+use super::connect::{self, Accepted};
+use super::rules;
+use super::wire::{Incoming, Outgoing};
+use crate::hub::connections::{Connection, DesiredPatch};
+use crate::hub::telemetry::TelemetryMessage;
+use crate::hub::{HubError, HubState};
+use crate::protocol::identity::IdentityId;
+use crate::protocol::topics::{self, TwinRequest};
+
+/// Largest message: body and properties.
+const LARGEST_MESSAGE: usize = 256 * 1024;
+
+/// One client's session while it is connected.
+pub(super) struct Session<'a, S> {
+    hub: &'a HubState,
+    id: Arc<IdentityId>,
+    outgoing: &'a mut Outgoing<S>,
+    connection: Connection,
+    filters: BTreeMap<String, u8>,
+    /// Whether its subscriptions outlive the connection.
+    is_kept: bool,
+    telemetry_topic: String,
+    /// Telemetry of the packets that one read brought.
+    received: Vec<TelemetryMessage>,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
+    /// Serve an accepted client until it goes or has to.
+    pub(super) async fn run(
+        mut incoming: Incoming<S>,
+        outgoing: &'a mut Outgoing<S>,
+        hub: &'a HubState,
+        accepted: Accepted,
+    ) -> Ending {
+        let session_start = connect::start_session(&accepted, hub).await;
+        let limits = Limits { silence: accepted.silence, expires_at: accepted.device.expires_at };
+        let mut session = Self {
+            hub,
+            telemetry_topic: rules::telemetry_topic(&accepted.id),
+            id: accepted.id,
+            outgoing,
+            connection: accepted.connection,
+            filters: BTreeMap::new(),
+            is_kept: !accepted.clean_session,
+            received: Vec::new(),
+        };
+        hub.connected(&accepted.device);
+        let ending = match session_start {
+            Ok((filters, session_present)) => {
+                session.begin(filters, session_present);
+                match session.exchange(&mut incoming, &limits).await {
+                    Ok(never) => match never {},
+                    Err(ending) => ending,
+                }
+            }
+            Err(error) => error.into(),
+        };
+        session.end(&ending, accepted.will);
+        ending
+    }
+
+    /// Answer CONNECT.
+    fn begin(&mut self, filters: BTreeMap<String, u8>, session_present: bool) {
+        self.hub.counters.connects.fetch_add(1, Ordering::Relaxed);
+        self.outgoing.connack(ConnectReturnCode::Success, session_present);
+        self.filters = filters;
+        self.connection.set_filters(self.filters.keys());
+    }
+
+    async fn exchange(&mut self, incoming: &mut Incoming<S>, limits: &Limits) -> Result<Infallible, Ending> {
+        let clock = &self.hub.clock;
+        let expiry = clock.sleep_until(limits.expires_at.saturating_mul(1000));
+        let silence = tokio::time::sleep(limits.silence);
+        let (mut expiry, mut silence) = (std::pin::pin!(expiry), std::pin::pin!(silence));
+        let mut last_heard = Instant::now();
+        // Packets may have come with CONNECT.
+        self.handle_packets(incoming).await?;
+        loop {
+            tokio::select! {
+                biased;
+                reason = &mut self.connection.closed => {
+                    return Err(Ending::Closed(reason.unwrap_or_default()));
+                }
+                () = &mut expiry => return Err(Ending::closed("its token has expired")),
+                flushed = self.outgoing.flush(), if self.outgoing.is_waiting() => flushed?,
+                filled = incoming.fill(), if !self.outgoing.is_full() => {
+                    filled?;
+                    last_heard = Instant::now();
+                    self.handle_packets(incoming).await?;
+                }
+                Some(patch) = self.connection.patches.recv(), if !self.outgoing.is_full() => {
+                    self.send_patch(patch).await?;
+                }
+                () = &mut silence => {
+                    let deadline = last_heard + limits.silence;
+                    if deadline <= Instant::now() {
+                        return Err(Ending::closed(silent_for(limits.silence)));
+                    }
+                    silence.as_mut().reset(deadline);
+                }
+            }
+        }
+    }
+
+    async fn send_patch(&mut self, patch: DesiredPatch) -> Result<(), Ending> {
+        self.hub.store.durable(patch.after).await?;
+        self.hub.counters.desired_patches_published.fetch_add(1, Ordering::Relaxed);
+        self.outgoing.publish(topics::desired_patch(patch.version), patch.payload);
+        Ok(())
+    }
+
+    /// Handle every packet that is here whole. What was received counts even if a later packet is bad.
+    async fn handle_packets(&mut self, incoming: &mut Incoming<S>) -> Result<(), Ending> {
+        let outcome = loop {
+            match incoming.next_packet() {
+                Ok(None) => break Ok(()),
+                Ok(Some(packet)) => {
+                    if let Err(ending) = self.handle(packet).await {
+                        break Err(ending);
+                    }
+                }
+                Err(ending) => break Err(ending),
+            }
+        };
+        if !self.received.is_empty() {
+            self.hub.counters.telemetry_messages.fetch_add(self.received.len() as u64, Ordering::Relaxed);
+            self.hub.telemetry.append(self.received.drain(..));
+        }
+        outcome
+    }
+
+    async fn handle(&mut self, packet: Packet) -> Result<(), Ending> {
+        match packet {
+            Packet::Publish(publish) => self.publish(publish).await,
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe).await,
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe).await,
+            Packet::PingReq => {
+                self.outgoing.pingresp();
+                Ok(())
+            }
+            // Nothing is sent at QoS 1 yet; an acknowledgement too many does no harm.
+            Packet::PubAck(_) => Ok(()),
+            Packet::Disconnect => Err(Ending::Disconnected),
+            Packet::Connect(_) => Err(Ending::closed("it sent a second CONNECT")),
+            _ => Err(Ending::closed("it sent a packet that no client may send")),
+        }
+    }
+
+    async fn publish(&mut self, publish: Publish) -> Result<(), Ending> {
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(Ending::closed("it published at QoS 2"));
+        }
+        let (packet_id, qos) = (publish.pkid, publish.qos);
+        if let Some(properties) = rules::telemetry_properties(&publish.topic, &self.telemetry_topic) {
+            if properties.len() + publish.payload.len() > LARGEST_MESSAGE {
+                return Err(Ending::closed("it sent a message larger than 256 KiB"));
+            }
+            let properties = properties.to_owned();
+            self.receive(properties, &publish.payload);
+        } else if let Some(request) = topics::parse_twin_request(&publish.topic) {
+            self.answer_twin(request, &publish.payload).await;
+        } else {
+            return Err(Ending::Closed(format!(
+                "it published to {}, which is none of its topics",
+                publish.topic
+            )));
+        }
+        if qos == QoS::AtLeastOnce {
+            self.outgoing.puback(packet_id);
+        }
+        Ok(())
+    }
+
+    /// The body is copied: as a slice it would keep its whole read buffer in memory.
+    fn receive(&mut self, properties: String, body: &[u8]) {
+        self.received.push(TelemetryMessage {
+            sender: Arc::clone(&self.id),
+            enqueued_unix_millis: self.hub.clock.unix_millis(),
+            properties,
+            body: Bytes::copy_from_slice(body),
+        });
+    }
+
+    async fn answer_twin(&mut self, request: TwinRequest, payload: &[u8]) {
+        let (request_id, answer) = match request {
+            TwinRequest::Get { request_id } => {
+                let twin = self.hub.twin_for_device(&self.id).await;
+                (request_id, twin.map(|twin| (200, None, Bytes::from(twin))))
+            }
+            TwinRequest::PatchReported { request_id, expected_version } => {
+                let version = self.hub.patch_reported(&self.id, payload, expected_version).await;
+                (request_id, version.map(|version| (204, Some(version), Bytes::new())))
+            }
+        };
+        let (status, version, body) = answer.unwrap_or_else(|error| self.refusal(&error));
+        self.outgoing.publish(topics::twin_response(status, &request_id, version), body);
+    }
+
+    fn refusal(&self, error: &HubError) -> (u16, Option<u64>, Bytes) {
+        let body = error.flat_body(self.hub.clock.unix_millis());
+        (error.code().status(), None, Bytes::from(body.to_string()))
+    }
+
+    async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Ending> {
+        let mut filters = self.filters.clone();
+        for filter in &subscribe.filters {
+            if !rules::may_subscribe(&self.id, &filter.path) {
+                return Err(Ending::Closed(format!("it may not subscribe to {}", filter.path)));
+            }
+            filters.insert(filter.path.clone(), granted(filter.qos) as u8);
+        }
+        if filters.len() > rules::MOST_FILTERS {
+            return Err(Ending::closed("it subscribed to more than 5 topic filters"));
+        }
+        self.set_filters(filters).await?;
+        self.outgoing.suback(subscribe.pkid, subscribe.filters.iter().map(|filter| granted(filter.qos)));
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Ending> {
+        let mut filters = self.filters.clone();
+        filters.retain(|filter, _| !unsubscribe.topics.contains(filter));
+        self.set_filters(filters).await?;
+        self.outgoing.unsuback(unsubscribe.pkid);
+        Ok(())
+    }
+
+    /// A kept session's subscriptions are on disk before the acknowledgement leaves.
+    async fn set_filters(&mut self, filters: BTreeMap<String, u8>) -> Result<(), Ending> {
+        if self.is_kept && filters != self.filters {
+            self.hub.set_subscriptions(&self.id, filters.clone()).await?;
+        }
+        self.filters = filters;
+        self.connection.set_filters(self.filters.keys());
+        Ok(())
+    }
+
+    fn end(mut self, ending: &Ending, will: Option<LastWill>) {
+        if let Some(will) = will.filter(|_| !matches!(ending, Ending::Disconnected)) {
+            self.send_will(&will);
+        }
+        if self.connection.leave() {
+            self.hub.disconnected(&self.id);
+        }
+    }
+
+    /// The last will arrives as telemetry, marked as such.
+    fn send_will(&mut self, will: &LastWill) {
+        let properties = rules::telemetry_properties(&will.topic, &self.telemetry_topic).unwrap_or_default();
+        let separator = if properties.is_empty() { "" } else { "&" };
+        self.receive(format!("{properties}{separator}iothub-MessageType=Will"), &will.message);
+        self.hub.telemetry.append(self.received.drain(..));
+    }
+}
+
+/// What a connection may not exceed.
+struct Limits {
+    /// How long the client may say nothing.
+    silence: Duration,
+    /// When its token expires, seconds since 1970.
+    expires_at: u64,
+}
+
+/// The hub grants at most `QoS` 1.
+fn granted(requested: QoS) -> QoS {
+    match requested {
+        QoS::AtMostOnce => QoS::AtMostOnce,
+        QoS::AtLeastOnce | QoS::ExactlyOnce => QoS::AtLeastOnce,
+    }
+}
+
+fn silent_for(silence: Duration) -> String {
+    format!("it said nothing for {} s, one and a half times its keep-alive", silence.as_secs_f32())
+}

@@ -1,0 +1,286 @@
+//! A running local hub: start it, learn how to reach it, stop it.
+//!
+//! Used by the command (`ferrohub up`), by the Python class `LocalHub` and by tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::access::{OWNER_POLICY, OwnerKey};
+use super::certificates::server_certificate;
+use super::connections::Connections;
+use super::endpoint::Endpoint;
+use super::entity::Authentication;
+use super::listen::{self, Reach};
+use super::notices::Notices;
+use super::telemetry::TelemetryMessage;
+use super::{HubError, HubSettings, HubState, Statistics};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::identity::IdentityId;
+use crate::tls;
+
+/// The standard ports: MQTT clients of Microsoft's need the first, REST without a port the second.
+const MQTT_PORT: u16 = 8883;
+const HTTPS_PORT: u16 = 443;
+/// How long connections may take to end when the hub stops.
+const STOP_DEADLINE: Duration = Duration::from_millis(700);
+/// A pause after a failed accept: out of file handles, most often, which only time can mend.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a hub is started. The default is one in memory, on any free port of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct HubOptions {
+    /// The port for everything; 0 finds a free one.
+    pub port: u16,
+    /// Listen on 8883 too, and on 443 where the system permits.
+    pub standard_ports: bool,
+    /// Keep everything in this file; without it, it is gone with the hub.
+    pub data: Option<PathBuf>,
+    /// The name that clients on other machines use. Then the hub listens on every interface, has a CA that
+    /// nothing trusts by default, and a random key unless one is given.
+    pub host_name: Option<String>,
+    /// The key of the policy `iothubowner`.
+    pub key: OwnerKey,
+    /// Time, for tokens and timestamps.
+    pub clock: Clock,
+    /// Who is told what happens.
+    pub notices: Notices,
+}
+
+/// A running hub. Dropping it ends it at once; [`Hub::stop`] ends it well.
+pub struct Hub {
+    state: HubState,
+    port: u16,
+    /// The host name in connection strings, with the port unless REST answers on 443 too.
+    address: String,
+    ca_file: PathBuf,
+    notes: Vec<String>,
+    stopping: watch::Sender<bool>,
+    server: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Hub {
+    /// Start a hub; it takes connections when this returns.
+    ///
+    /// # Errors
+    /// `System` for a port or data file that can't be used, `InvalidArgument` for a host name or key that
+    /// can't; the text says what to do.
+    pub async fn start(options: HubOptions) -> Result<Self> {
+        let public_name = public_name(&options)?;
+        let ports = Ports::listen(&options, public_name).await?;
+        let certificate = server_certificate(public_name)?;
+        let host = public_name.unwrap_or("localhost");
+        let key = match (public_name, options.key.clone()) {
+            (Some(_), OwnerKey::WellKnown) => OwnerKey::Random,
+            (_, key) => key,
+        };
+        let state = HubState::open(&HubSettings {
+            host_name: host.to_owned(),
+            owner_key: key,
+            data: options.data.clone(),
+            clock: options.clock.clone(),
+            notices: options.notices.clone(),
+        })?;
+        let (stopping, stop) = watch::channel(false);
+        let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
+        let server = tokio::spawn(accept_all(ports.listeners, endpoint, state.connections.clone(), stop));
+        Ok(Self {
+            address: if ports.https { host.to_owned() } else { format!("{host}:{}", ports.main) },
+            port: ports.main,
+            notes: ports.note.into_iter().chain(certificate.note).collect(),
+            ca_file: certificate.ca_file,
+            state,
+            stopping,
+            server: Mutex::new(Some(server)),
+        })
+    }
+
+    /// The port for everything.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its host name, without a port.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        self.state.access.host_name()
+    }
+
+    /// The connection string of the policy `iothubowner`.
+    #[must_use]
+    pub fn connection_string(&self) -> String {
+        format!(
+            "HostName={};SharedAccessKeyName={OWNER_POLICY};SharedAccessKey={}",
+            self.address,
+            self.state.access.owner_key()
+        )
+    }
+
+    /// The connection string of a device or module, with its primary key.
+    ///
+    /// # Errors
+    /// `Service(404)` if there is no such identity, `InvalidArgument` if it has no key.
+    pub async fn device_connection_string(&self, id: &IdentityId) -> Result<String> {
+        let entity = self.state.store.read(|state| state.get(id).cloned()).await.map_err(service_error)?;
+        let entity = entity.ok_or_else(|| {
+            let text = format!("the hub has no identity {id}: create it first");
+            Error::new(ErrorKind::Service(404), text)
+        })?;
+        let Authentication::Sas(keys) = &entity.identity.authentication else {
+            let text = format!("{id} does not connect with a key, so it has no connection string");
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        };
+        let module = id.module.as_ref().map_or_else(String::new, |module| format!(";ModuleId={module}"));
+        let (host, device, key) = (&self.address, &id.device, &keys.primary);
+        Ok(format!("HostName={host};DeviceId={device}{module};SharedAccessKey={key}"))
+    }
+
+    /// The CA's certificate as a PEM file, for clients that do not know it.
+    #[must_use]
+    pub fn ca_pem_path(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// What is not quite as asked for, in lines for people.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.state.counters.now()
+    }
+
+    /// The newest messages that devices sent, oldest first.
+    #[must_use]
+    pub fn telemetry(&self) -> Vec<TelemetryMessage> {
+        self.state.telemetry.messages()
+    }
+
+    /// Resolve when the identity is connected and subscribed to this topic filter.
+    pub async fn wait_subscribed(&self, id: &IdentityId, filter: &str) {
+        self.state.connections.wait_subscribed(id, filter).await;
+    }
+
+    /// Stop taking connections, end those there are, and close the data file; within a second.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(server) = server {
+            // It fails only if it was aborted, which ends it too.
+            let _ = server.await;
+        }
+        self.state.store.close();
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.stopping.send_replace(true);
+        if let Some(server) = self.server.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            server.abort();
+        }
+    }
+}
+
+fn service_error(error: HubError) -> Error {
+    Error::new(ErrorKind::Service(error.code().status()), "the hub can't answer").caused_by(error)
+}
+
+/// The name that other machines use, if the hub is for them too.
+fn public_name(options: &HubOptions) -> Result<Option<&str>> {
+    let Some(name) = options.host_name.as_deref().filter(|name| *name != "localhost") else {
+        return Ok(None);
+    };
+    let refuse = |why: &str| {
+        let text = format!("the hub can't have the host name {name:?}: {why}");
+        Err(Error::new(ErrorKind::InvalidArgument, text))
+    };
+    if tls::is_loopback(name) {
+        return refuse("it means this machine, which reaches the hub as localhost");
+    }
+    if rustls::pki_types::ServerName::try_from(name).is_err() {
+        return refuse("give a DNS name or an IP address, without a port");
+    }
+    Ok(Some(name))
+}
+
+/// What the hub listens on.
+struct Ports {
+    main: u16,
+    /// Whether REST answers on 443 too.
+    https: bool,
+    listeners: Vec<TcpListener>,
+    note: Option<String>,
+}
+
+impl Ports {
+    async fn listen(options: &HubOptions, public_name: Option<&str>) -> Result<Self> {
+        let reach = if public_name.is_some() { Reach::Everywhere } else { Reach::Loopback };
+        let (main, listeners) = listen::listen(reach, options.port).await?;
+        let mut ports = Self { main, https: false, listeners, note: None };
+        if options.standard_ports {
+            ports.listeners.extend(listen::listen(reach, MQTT_PORT).await?.1);
+            match listen::listen(reach, HTTPS_PORT).await {
+                Ok((_, listeners)) => {
+                    ports.https = true;
+                    ports.listeners.extend(listeners);
+                }
+                Err(error) => ports.note = Some(format!("REST is not on 443: {}", error.message())),
+            }
+        }
+        Ok(ports)
+    }
+}
+
+/// Take connections until the hub stops; then end them all.
+async fn accept_all(
+    listeners: Vec<TcpListener>,
+    endpoint: Endpoint,
+    connections: Connections,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (accepted, mut incoming) = mpsc::channel(1);
+    let mut listening = JoinSet::new();
+    for listener in listeners {
+        listening.spawn(accept(listener, accepted.clone()));
+    }
+    let mut serving = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(tcp) = incoming.recv() => {
+                serving.spawn(endpoint.clone().serve(tcp));
+            }
+            Some(_) = serving.join_next() => {}
+            // The hub is stopped, or dropped.
+            _ = stop.wait_for(|stopping| *stopping) => break,
+        }
+    }
+    listening.shutdown().await;
+    connections.close_all("the hub is stopping");
+    let ended = async { while serving.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_DEADLINE, ended).await.is_err() {
+        serving.shutdown().await;
+    }
+}
+
+async fn accept(listener: TcpListener, accepted: mpsc::Sender<TcpStream>) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, _)) => {
+                if accepted.send(tcp).await.is_err() {
+                    return;
+                }
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}

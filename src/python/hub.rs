@@ -1,0 +1,135 @@
+//! `Hub`: a local hub in this process; and `cli_main`, the `ferrohub` command.
+//!
+//! The hub has a runtime of its own: a busy hub must not slow the clients of the same process down, as
+//! it would not if it were elsewhere. Facade: `ferrohub.LocalHub`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use super::{errors, runtime};
+use crate::error::{Error, ErrorKind};
+use crate::hub::{Hub as CoreHub, HubOptions, OwnerKey};
+
+/// A running local hub. Requests and answers are JSON; see `crate::hub::control`.
+#[pyclass(frozen, module = "ferrohub._native")]
+struct Hub(Mutex<Option<Running>>);
+
+struct Running {
+    hub: Arc<CoreHub>,
+    runtime: OwnRuntime,
+}
+
+/// A runtime that ends without waiting for its threads: in a forked child it has none.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn start() -> PyResult<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).max_blocking_threads(2).thread_name("ferrohub-hub").enable_all();
+        let runtime = builder.build().map_err(|error| {
+            errors::to_python(&Error::new(ErrorKind::System, "no thread could be started").caused_by(error))
+        })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> PyResult<JoinHandle<T>> {
+        let runtime = self.0.as_ref().ok_or_else(stopped)?;
+        Ok(runtime.spawn(work))
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[pymethods]
+impl Hub {
+    /// Start a hub; it takes connections when this returns.
+    #[new]
+    #[pyo3(signature = (port, standard_ports, data, host_name, key))]
+    fn new(
+        py: Python<'_>,
+        port: u16,
+        standard_ports: bool,
+        data: Option<PathBuf>,
+        host_name: Option<String>,
+        key: Option<String>,
+    ) -> PyResult<Self> {
+        let key = match key {
+            None => OwnerKey::WellKnown,
+            Some(random) if random == "random" => OwnerKey::Random,
+            Some(key) => OwnerKey::Given(key),
+        };
+        let options = HubOptions { port, standard_ports, data, host_name, key, ..HubOptions::default() };
+        let runtime = OwnRuntime::start()?;
+        let hub = wait(py, runtime.spawn(CoreHub::start(options))?)?;
+        let hub = Arc::new(hub.map_err(|error| errors::to_python(&error))?);
+        Ok(Self(Mutex::new(Some(Running { hub, runtime }))))
+    }
+
+    /// How to reach the hub, as JSON.
+    fn describe(&self) -> PyResult<String> {
+        let running = self.running();
+        Ok(running.as_ref().ok_or_else(stopped)?.hub.describe().to_string())
+    }
+
+    /// Answer a request; waits as long as the request says.
+    fn call(&self, py: Python<'_>, request: String) -> PyResult<String> {
+        let answering = {
+            let running = self.running();
+            let running = running.as_ref().ok_or_else(stopped)?;
+            let hub = Arc::clone(&running.hub);
+            running.runtime.spawn(async move { hub.answer(&request).await.to_string() })?
+        };
+        wait(py, answering)
+    }
+
+    /// Stop the hub; calls that wait for it end with an error. Again, it does nothing.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let running = self.running().take();
+        let Some(Running { hub, runtime }) = running else { return Ok(()) };
+        wait(py, runtime.spawn(async move { hub.stop().await })?)
+    }
+}
+
+impl Hub {
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wait for a task of the hub's runtime.
+fn wait<T: Send>(py: Python<'_>, task: JoinHandle<T>) -> PyResult<T> {
+    runtime::block_on(py, task)?.map_err(|error| {
+        if error.is_panic() { PyRuntimeError::new_err("the hub failed: please report it") } else { stopped() }
+    })
+}
+
+fn stopped() -> PyErr {
+    PyRuntimeError::new_err("the hub is stopped")
+}
+
+/// Run the `ferrohub` command with these arguments; returns the exit code. Ctrl-C is the command's own.
+#[pyfunction]
+fn cli_main(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    let command_line = std::iter::once("ferrohub".into()).chain(arguments);
+    py.detach(|| crate::cli::run(command_line))
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Hub>()?;
+    module.add_function(wrap_pyfunction!(cli_main, module)?)
+}

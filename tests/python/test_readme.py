@@ -1,0 +1,29 @@
+"""The README's programs run as they stand, one after the other, against one hub."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from ferrohub import LocalHub
+from support import ROOT, run
+
+README = (ROOT / "README.md").read_text("utf-8")
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PRINTED = ["21\n", "21\n", "enabled\n"]
+
+
+def test_every_program_prints_what_it_should(hub: LocalHub) -> None:
+    assert len(PROGRAMS) == len(PRINTED)
+    env = {"IOTHUB_CONNECTION_STRING": hub.connection_string}
+    for program, printed in zip(PROGRAMS, PRINTED):
+        if "DEVICE_CONNECTION_STRING" in program:
+            env["DEVICE_CONNECTION_STRING"] = hub.device_connection_string("thermostat")
+        ran = run(sys.executable, "-c", program, env=env)
+        assert (ran.code, ran.out, ran.err) == (0, printed, "")
+
+
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"`?ferrohub [^`\n]*?(--[a-z-]+)", README))))
+def test_every_option_it_names_exists(option: str) -> None:
+    assert option in run(sys.executable, "-m", "ferrohub", "up", "--help").out
