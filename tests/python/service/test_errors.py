@@ -83,9 +83,7 @@ def test_a_refusal_is_the_error_that_programs_know(
     assert len(recorder.requests) == official["requests"]
 
 
-def test_the_hubs_message_is_found_in_all_three_forms(
-    recorder: RecordingHub, manager: IoTHubRegistryManager
-) -> None:
+def test_the_hubs_message_is_found_in_all_three_forms(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
     nested = (
         rb'{"Message":"{\"errorCode\":404103,\"trackingId\":\"t\",\"message\":\"It is not online.\"}",'
         rb'"ExceptionMessage":""}'
@@ -103,9 +101,7 @@ def test_the_hubs_message_is_found_in_all_three_forms(
 
 
 def test_the_response_is_json_when_it_is(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
-    recorder.answers = Answer(
-        409, "Conflict", b'{"Message":"ErrorCode:X;y"}', (*JSON, ("iothub-errorcode", "X"))
-    )
+    recorder.answers = Answer(409, "Conflict", b'{"Message":"ErrorCode:X;y"}', (*JSON, ("iothub-errorcode", "X")))
     with pytest.raises(HttpOperationError) as caught:
         manager.create_device_with_sas("d", "", "", "enabled")
     assert caught.value.response.json() == {"Message": "ErrorCode:X;y"}
@@ -127,12 +123,8 @@ READ = {
     "200 null GET": Answer(body=b"null"),
     "200 str GET": Answer(body=b'"x"'),
     "200 no content-type GET": Answer(body=b'{"deviceId":"x"}', headers=()),
-    "200 xml ct but json GET": Answer(
-        body=b'{"deviceId":"x"}', headers=(("Content-Type", "application/xml"),)
-    ),
-    "200 problem+json GET": Answer(
-        body=b'{"deviceId":"x"}', headers=(("Content-Type", "application/problem+json"),)
-    ),
+    "200 xml ct but json GET": Answer(body=b'{"deviceId":"x"}', headers=(("Content-Type", "application/xml"),)),
+    "200 problem+json GET": Answer(body=b'{"deviceId":"x"}', headers=(("Content-Type", "application/problem+json"),)),
     "200 text/plain json GET": Answer(body=b'{"deviceId":"x"}', headers=(("Content-Type", "text/plain"),)),
     "200 BOM GET": Answer(body=b'\xef\xbb\xbf{"deviceId":"x"}'),
 }
@@ -158,9 +150,7 @@ def test_odd_answers_are_read_as_the_official_package_reads_them(
         assert str(device) == (official["str"] or official["result"])
 
 
-def test_latin_1_is_read_when_the_header_says_so(
-    recorder: RecordingHub, manager: IoTHubRegistryManager
-) -> None:
+def test_latin_1_is_read_when_the_header_says_so(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
     headers = (("Content-Type", "application/json; charset=ISO-8859-1"),)
     recorder.answers = Answer(body=b'{"statusReason": "caf\xe9"}', headers=headers)
     assert manager.get_device("d").status_reason == "caf\u00e9"
@@ -217,9 +207,7 @@ def test_throttled_calls_are_repeated_after_the_time_the_hub_asks_for(
 ) -> None:
     body = b'{"Message":"ErrorCode:ThrottlingException;Slow down"}'
     recorder.answers = Answer(429, "Too Many Requests", body, (*JSON, ("Retry-After", "0")))
-    with pytest.raises(
-        HttpOperationError, match="'Too Many Requests': ThrottlingException: Slow down"
-    ) as caught:
+    with pytest.raises(HttpOperationError, match="'Too Many Requests': ThrottlingException: Slow down") as caught:
         manager.update_twin("d", Twin())
     assert not isinstance(caught.value, ClientRequestError)
     assert len(recorder.requests) == 4
@@ -232,9 +220,7 @@ def test_a_hub_that_does_not_run_is_named_with_what_to_do() -> None:
     with pytest.raises(ClientRequestError) as caught:
         manager.update_twin("d", Twin())
     text = str(caught.value)
-    assert text.startswith(
-        f"Error occurred in request., ConnectionError: could not connect to localhost:{port}: "
-    )
+    assert text.startswith(f"Error occurred in request., ConnectionError: could not connect to localhost:{port}: ")
     assert "refused" in text
     assert "start one with `ferrohub up`" in text
     assert isinstance(caught.value.inner_exception, OSError)
@@ -245,21 +231,15 @@ def test_an_untrusted_certificate_is_refused_at_once(
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     start = time.monotonic()
-    with pytest.raises(
-        ClientRequestError, match=r"^Error occurred in request\., SSLError: the TLS handshake with"
-    ):
+    with pytest.raises(ClientRequestError, match=r"^Error occurred in request\., SSLError: the TLS handshake with"):
         manager.get_device("d")
     assert time.monotonic() - start < 2
     assert recorder.requests == []
 
 
-def test_a_missing_bundle_is_an_os_error(
-    manager: IoTHubRegistryManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_bundle_is_an_os_error(manager: IoTHubRegistryManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/does/not/exist.pem")
-    with pytest.raises(
-        OSError, match=r"(?i)could not find a suitable TLS CA certificate bundle, invalid path: /does"
-    ):
+    with pytest.raises(OSError, match=r"(?i)could not find a suitable TLS CA certificate bundle, invalid path: /does"):
         manager.get_device("d")
 
 
@@ -342,9 +322,7 @@ def test_every_error_shows_one_frame_of_ours(
     assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][2:] == ["call"]
     cause = caught.value.__cause__
     while cause is not None:
-        assert not [
-            frame for frame in traceback.extract_tb(cause.__traceback__) if "ferrohub" in frame.filename
-        ]
+        assert not [frame for frame in traceback.extract_tb(cause.__traceback__) if "ferrohub" in frame.filename]
         cause = cause.__cause__
 
 
@@ -360,9 +338,7 @@ def test_an_error_of_the_users_own_code_keeps_its_frames(recorder: RecordingHub)
     assert names[1:] == ["call", "get_token"]
 
 
-def test_errors_pickle_with_what_programs_read(
-    recorder: RecordingHub, manager: IoTHubRegistryManager
-) -> None:
+def test_errors_pickle_with_what_programs_read(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
     recorder.answers = Answer(404, "Not Found", b'{"Message":"ErrorCode:DeviceNotFound;d"}')
     with pytest.raises(HttpOperationError) as caught:
         manager.get_device("d")
@@ -433,7 +409,5 @@ def test_importing_and_calling_need_none_of_the_slow_packages(recorder: Recordin
         "slow = 'asyncio ssl requests msrest azure.core email http inspect dataclasses'.split()\n"
         "print([name for name in slow if name in sys.modules])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

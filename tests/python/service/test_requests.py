@@ -51,13 +51,9 @@ TUTORIAL: list[Call] = [
     lambda manager: manager.create_module_with_sas("myFirstDevice", "myFirstModule", "", "", ""),
     lambda manager: manager.get_module("myFirstDevice", "myFirstModule"),
     lambda manager: manager.get_module_twin("myFirstDevice", "myFirstModule"),
-    lambda manager: manager.update_module_twin(
-        "myFirstDevice", "myFirstModule", _desired(122), "AAAAAAAAAAE="
-    ),
+    lambda manager: manager.update_module_twin("myFirstDevice", "myFirstModule", _desired(122), "AAAAAAAAAAE="),
     lambda manager: manager.get_module_twin("myFirstDevice", "myFirstModule"),
-    lambda manager: manager.update_module_twin(
-        "myFirstDevice", "myFirstModule", _desired(122), "AAAAAAAAAAI="
-    ),
+    lambda manager: manager.update_module_twin("myFirstDevice", "myFirstModule", _desired(122), "AAAAAAAAAAI="),
 ]
 
 
@@ -66,9 +62,7 @@ def test_the_tutorial_sends_what_it_sends_with_the_official_package(
 ) -> None:
     # The recorder answers for contoso as a proxy does, so that even the Host header can be compared.
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{recorder.port}")
-    manager = IoTHubRegistryManager(
-        f"HostName={CONTOSO};SharedAccessKeyName=iothubowner;SharedAccessKey={KEY}"
-    )
+    manager = IoTHubRegistryManager(f"HostName={CONTOSO};SharedAccessKeyName=iothubowner;SharedAccessKey={KEY}")
     for call in TUTORIAL:
         call(manager)
     expected = golden("golden_tutorial_requests.json")
@@ -171,9 +165,7 @@ RECORDED: dict[str, tuple[Call, Answer]] = {
         Answer(),
     ),
     "update_twin with etag in model": (
-        lambda m: m.update_twin(
-            "d", Twin(etag="inner", version=3, status_update_time="2024-01-02T03:04:05.678Z")
-        ),
+        lambda m: m.update_twin("d", Twin(etag="inner", version=3, status_update_time="2024-01-02T03:04:05.678Z")),
         Answer(),
     ),
     "update_twin Twin() empty": (lambda m: m.update_twin("d", Twin()), Answer()),
@@ -291,9 +283,7 @@ def test_a_token_credential_is_asked_once_and_its_token_sent(recorder: Recording
     ] * 2
 
 
-def test_a_forked_child_makes_its_own_connection(
-    recorder: RecordingHub, manager: IoTHubRegistryManager
-) -> None:
+def test_a_forked_child_makes_its_own_connection(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
     manager.get_device("d")
     child = os.fork()
     if child == 0:
@@ -307,9 +297,7 @@ def test_a_forked_child_makes_its_own_connection(
     assert [request.connection for request in recorder.requests] == [1, 2, 1]
 
 
-def test_bodies_are_written_as_pythons_json_does(
-    recorder: RecordingHub, manager: IoTHubRegistryManager
-) -> None:
+def test_bodies_are_written_as_pythons_json_does(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
     tags = {"big": 10**20, "nan": float("nan"), "text": "\u00e9", "none": None}
     manager.update_twin("d", Twin(tags=tags))
     assert recorder.requests[0].body.decode() == json.dumps({"tags": tags})
