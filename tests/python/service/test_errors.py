@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import binascii
+import os
 import pickle
+import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from typing import Any, Callable
 
 import pytest
+from ferrohub._native import CoreError, ServiceTransport
 from ferrohub.service import (
     ClientRequestError,
     HttpOperationError,
     IoTHubRegistryManager,
     RetriesExhaustedError,
 )
+from ferrohub.service.errors import from_core
 from ferrohub.service.models import Twin
 from recording_hub import JSON, Answer, Recorded, RecordingHub
 
@@ -226,6 +231,41 @@ def test_a_hub_that_does_not_run_is_named_with_what_to_do() -> None:
     assert isinstance(caught.value.inner_exception, OSError)
 
 
+def test_ctrl_c_ends_a_call_that_waits(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
+    interrupted = threading.Event()
+
+    def answers(_request: Recorded) -> Answer:
+        # As the terminal does it: the signal comes while the main thread waits for the answer.
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupted.wait(30)
+        return Answer()
+
+    recorder.answers = answers
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        manager.get_device("d")
+    interrupted.set()
+    assert time.monotonic() - start < 2
+
+
+def test_a_call_without_an_answer_ends_at_its_limit(recorder: RecordingHub) -> None:
+    answer_now = threading.Event()
+
+    def answers(_request: Recorded) -> Answer:
+        answer_now.wait(30)
+        return Answer()
+
+    recorder.answers = answers
+    transport = ServiceTransport(f"localhost:{recorder.port}", "python", "n", KEY)
+    with pytest.raises(CoreError) as caught:
+        transport.request("GET", "/devices/d", [], limit=0.3)
+    answer_now.set()
+    error = from_core(caught.value)
+    assert isinstance(error, ClientRequestError)
+    expected = f"Error occurred in request., ReadTimeout: localhost:{recorder.port} did not answer within 0.3 s"
+    assert str(error) == expected
+
+
 def test_an_untrusted_certificate_is_refused_at_once(
     recorder: RecordingHub, manager: IoTHubRegistryManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,7 +425,7 @@ def test_no_key_and_no_token_can_be_read_from_an_error(recorder: RecordingHub) -
 
 def test_the_classes_are_those_of_msrest_where_it_is_installed() -> None:
     msrest = pytest.importorskip("msrest.exceptions", reason="msrest is not installed")
-    from azure.core import exceptions as azure_core
+    azure_core = pytest.importorskip("azure.core.exceptions")
     from ferrohub.service import DeserializationError, SerializationError, ValidationError
 
     assert issubclass(HttpOperationError, msrest.HttpOperationError)

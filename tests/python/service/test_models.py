@@ -216,9 +216,8 @@ def test_times_are_written_as_utc(value: Any, expected: str) -> None:
 
 def test_a_naive_time_counts_as_utc_with_a_logged_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="msrest.serialization"):
-        assert Twin(last_activity_time=datetime(2024, 1, 1)).as_dict() == {
-            "last_activity_time": "2024-01-01T00:00:00.000Z"
-        }
+        naive = Twin(last_activity_time=datetime(2024, 1, 1))  # noqa: DTZ001
+        assert naive.as_dict() == {"last_activity_time": "2024-01-01T00:00:00.000Z"}
     assert caplog.messages == ["Datetime with no tzinfo will be considered UTC."]
 
 
