@@ -60,11 +60,11 @@ impl Access {
     /// The keys of the other policies follow from it.
     ///
     /// # Errors
-    /// `InvalidArgument` if the key is not base64, or empty.
+    /// `InvalidKey` if the key is not base64, or empty.
     pub fn new(host_name: &str, owner_key: &str) -> Result<Self> {
         let owner = SasKey::from_base64(owner_key)?;
         if owner == SasKey::from_bytes(Vec::new()) {
-            return Err(Error::new(ErrorKind::InvalidArgument, "the key of iothubowner is empty"));
+            return Err(Error::new(ErrorKind::InvalidKey, "the key of iothubowner is empty"));
         }
         let policies = POLICIES.into_iter().map(|(name, rights)| {
             let owners = name == OWNER_POLICY;
@@ -302,9 +302,7 @@ mod tests {
     #[test]
     fn a_key_that_is_no_base64_or_empty_is_refused() {
         for key in ["", "!", "a2V5Z"] {
-            assert!(
-                Access::new("localhost", key).is_err_and(|error| error.kind() == ErrorKind::InvalidArgument)
-            );
+            assert!(Access::new("localhost", key).is_err_and(|error| error.kind() == ErrorKind::InvalidKey));
         }
         assert!(access().has_well_known_key());
     }
