@@ -10,11 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::access::{OWNER_POLICY, OwnerKey};
+use super::access::OWNER_POLICY;
 use super::certificates::server_certificate;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
+use super::keys::OwnerKey;
 use super::listen::{self, HTTPS_PORT, MQTT_PORT, Reach};
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;

@@ -37,6 +37,7 @@ impl ServiceTransport {
     }
 
     /// Send a request and wait for the answer; `limit` is in seconds, over all attempts.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     #[pyo3(signature = (method, target, headers, body=None, limit=100.0))]
     fn request(
         &self,

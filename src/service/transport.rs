@@ -299,3 +299,48 @@ fn bundle_from_environment() -> Option<std::path::PathBuf> {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(host_name: &str) -> Transport {
+        let key = SasKey::from_base64("c2VjcmV0").unwrap();
+        let credentials = Credentials { policy: "iothubowner".into(), key };
+        Transport::new(host_name.into(), "test", Some(credentials), Clock::manual(0)).unwrap()
+    }
+
+    fn get() -> Request {
+        Request::new("GET", "/devices/d".into(), &[], None).unwrap()
+    }
+
+    #[test]
+    fn a_header_with_a_line_break_is_refused() {
+        let headers = [("If-Match".to_owned(), "a\r\nHost: b".to_owned())];
+        let error = Request::new("GET", "/".into(), &headers, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.message().contains("If-Match"));
+    }
+
+    #[tokio::test]
+    async fn a_host_name_that_is_none_is_refused() {
+        let error = transport("my hub").request(get(), Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[tokio::test]
+    async fn the_last_failure_is_told_when_no_time_is_left_for_another_attempt() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let started = Instant::now();
+        let error = transport(&free.to_string()).request(get(), Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionFailed);
+        assert!(error.message().contains(&free.to_string()) && error.message().contains("ferrohub up"));
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let shown = format!("{:?}", transport("h"));
+        assert!(shown.contains("iothubowner") && !shown.contains("c2VjcmV0") && !shown.contains("115, 101"));
+    }
+}

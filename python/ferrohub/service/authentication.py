@@ -10,6 +10,8 @@ from __future__ import annotations
 import binascii
 import time
 
+from ferrohub._connection_strings import SERVICE_FORM, WrongConnectionStringError, parse
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -35,85 +37,24 @@ if TYPE_CHECKING:
 TOKEN_SCOPE = "https://iothubs.azure.net/.default"  # noqa: S105 - a scope is no secret
 _RENEW_BEFORE_SECONDS = 300
 
-_KEYS = (
-    "HostName",
-    "SharedAccessKeyName",
-    "SharedAccessKey",
-    "SharedAccessSignature",
-    "DeviceId",
-    "ModuleId",
-    "GatewayHostName",
+_NEEDED = (
+    f"{SERVICE_FORM}. Copy it from `ferrohub up` for a local hub, or from the Azure portal (IoT Hub, Shared access"
+    " policies)"
 )
-_FORM = "HostName=<hub>.azure-devices.net;SharedAccessKeyName=<policy>;SharedAccessKey=<key>"
-_WHERE = (
-    "Copy it from `ferrohub up` for a local hub, or from the Azure portal (IoT Hub, Shared access policies)."
-)
-
-
-class WrongConnectionStringError(KeyError):
-    """A device's or module's connection string was given where a service's is needed."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-def parse_connection_string(text: Any) -> dict[str, str]:
-    """The parts of a connection string of any kind.
-
-    Raises TypeError for anything but a str, ValueError if it is none. No text ever repeats a part: it might
-    be the key.
-    """
-    if not isinstance(text, str):
-        # The words programs see from the official package for None.
-        official = 'can only concatenate str (not "NoneType") to str: ' if text is None else ""
-        raise TypeError(f"{official}the connection string must be a str, not {type(text).__name__}")
-    parts = [part.split("=", 1) for part in text.split(";")]
-    for number, part in enumerate(parts):
-        if len(part) != 2:
-            what = f"part {number + 1} of the connection string has no '='"
-            if len(parts) == 1:
-                what = "this is no connection string; is the placeholder still there?"
-            raise ValueError(
-                f"dictionary update sequence element #{number} has length 1; 2 is required: {what}"
-                f" The form is {_FORM}. {_WHERE}"
-            )
-    values = dict(parts)
-    if len(values) != len(parts):
-        raise ValueError("Invalid Connection String - Unable to parse: a key stands twice")
-    for number, (key, _) in enumerate(parts):
-        if key not in _KEYS:
-            raise ValueError(f"Invalid Connection String - Invalid Key: {_misspelt(key, number)}")
-    _check_complete(values)
-    return values
-
-
-def _misspelt(key: str, number: int) -> str:
-    """What to say of an unknown key. One that is not nearly a known one may be a secret: it isn't shown."""
-    for known in _KEYS:
-        if key.strip().lower() == known.lower():
-            return f"{key!r} must be written {known!r}"
-    return f"part {number + 1} begins with none of {', '.join(_KEYS)}"
-
-
-def _check_complete(values: dict[str, str]) -> None:
-    needed = ["HostName", "SharedAccessKeyName", "SharedAccessKey"]
-    if values.get("DeviceId"):
-        needed.remove("SharedAccessKeyName")
-    missing = [name for name in needed if not values.get(name)]
-    if missing:
-        raise ValueError(f"Invalid Connection String - Incomplete: {', '.join(missing)} is missing or empty")
+# How the official package says it.
+_NO_EQUALS_SIGN = "dictionary update sequence element #{part} has length 1; 2 is required"
 
 
 class SharedAccessPolicy:
     """Host, policy name and key of a service's connection string."""
 
     def __init__(self, connection_string: Any) -> None:
-        values = parse_connection_string(connection_string)
-        if not values.get("SharedAccessKeyName"):
-            party = "a module" if values.get("ModuleId") else "a device"
+        values = parse(_text(connection_string), _NEEDED, _NO_EQUALS_SIGN)
+        if "SharedAccessKeyName" not in values:
+            party = "a module" if "ModuleId" in values else "a device"
             raise WrongConnectionStringError(
                 f"'SharedAccessKeyName': this is the connection string of {party}. A service needs that of a"
-                f" shared access policy of the hub: {_FORM}. {_WHERE}"
+                f" shared access policy of the hub: {_NEEDED}"
             )
         self.host_name = values["HostName"]
         self.policy_name = values["SharedAccessKeyName"]
@@ -122,6 +63,14 @@ class SharedAccessPolicy:
     def headers(self) -> list[tuple[str, str]]:
         """None: the core signs each request."""
         return []
+
+
+def _text(connection_string: Any) -> str:
+    if isinstance(connection_string, str):
+        return connection_string
+    official = 'can only concatenate str (not "NoneType") to str: ' if connection_string is None else ""
+    kind = type(connection_string).__name__
+    raise TypeError(f"{official}the connection string must be a str, not {kind}")
 
 
 def _checked_key(key: str) -> str:

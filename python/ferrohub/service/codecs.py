@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     Decode = Callable[[Any, bool], Any]
     Encode = Callable[[Any, Optional[KeyTransformer]], Any]
 
-_DATETIME = (
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?"
-)
+_DATETIME = r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?"
 _PLAIN_TYPES = frozenset((str, int, float, bool))
 
 
@@ -92,9 +90,7 @@ def decode_datetime(text: str) -> datetime:
     elif sign:
         offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
         zone = timezone(-offset if sign == "-" else offset)
-    return datetime(
-        int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, tzinfo=zone
-    )
+    return datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, tzinfo=zone)
 
 
 def encode_datetime(value: Any) -> str:
@@ -206,9 +202,7 @@ def _dict_of(name: str, member: Codec) -> Codec:
     def encode(value: Any, transform: KeyTransformer | None) -> dict[str, Any]:
         if not hasattr(value, "items"):
             raise TypeError(f"expected a dict, not {type(value).__name__}")
-        return {
-            str(key): None if item is None else encode_member(item, transform) for key, item in value.items()
-        }
+        return {str(key): None if item is None else encode_member(item, transform) for key, item in value.items()}
 
     return Codec(name, decode, encode)
 

@@ -50,6 +50,8 @@ class _RequestError(Exception):
 
 
 class _HttpOperationError(_RequestError):
+    response: Response
+
     def __init__(self, message: str, response: Response, cause: str) -> None:
         _RequestError.__init__(self, message, response, cause)
         if cause == "HTTPError":
@@ -65,12 +67,12 @@ class _HttpOperationError(_RequestError):
     @property
     def error(self) -> Any:
         """As officially: the inner exception, or the response if its status is below 400."""
-        return self.response if self.response is not None and self.response.ok else self.inner_exception
+        return self.response if self.response.ok else self.inner_exception
 
     @property
     def code(self) -> str:
         """The hub's name of the error, such as `DeviceNotFound`; empty if it sent none."""
-        return explain(self.response)[0] if self.response is not None else ""
+        return explain(self.response)[0]
 
 
 def _rebuild(name: str, message: str, response: Response | None, cause: str) -> Exception:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import inspect
     from typing import Any, Callable, ClassVar, TypeVar
 
-    from ferrohub.service.codecs import Codec, KeyTransformer
     from typing_extensions import Self, dataclass_transform
+
+    from ferrohub.service.codecs import Codec, KeyTransformer
 
     Declared = TypeVar("Declared", bound="type[Model]")
 else:
@@ -44,8 +45,7 @@ class _Signature:
         from inspect import Parameter, Signature
 
         names = [
-            Parameter(row[0], Parameter.KEYWORD_ONLY, default=None, annotation=row[2].name)
-            for row in owner._fields
+            Parameter(row[0], Parameter.KEYWORD_ONLY, default=None, annotation=row[2].name) for row in owner._fields
         ]
         return Signature([*names, Parameter("kwargs", Parameter.VAR_KEYWORD)], return_annotation=None)
 
@@ -104,7 +104,7 @@ class Model:
 
     # --- to JSON ---
 
-    def serialize(self, keep_readonly: bool = False, **kwargs: Any) -> dict[str, Any]:  # noqa: ARG002
+    def serialize(self, keep_readonly: bool = False, **kwargs: Any) -> dict[str, Any]:
         """The model as the hub takes it: JSON names, attributes that are None left out, times as text.
 
         No attribute is read-only, so `keep_readonly` changes nothing. Raises azure-core's SerializationError
@@ -114,9 +114,9 @@ class Model:
 
     def as_dict(
         self,
-        keep_readonly: bool = True,  # noqa: ARG002
+        keep_readonly: bool = True,
         key_transformer: KeyTransformer = attribute_transformer,
-        **kwargs: Any,  # noqa: ARG002
+        **kwargs: Any,
     ) -> dict[str, Any]:
         """The model as a dict with Python's names; otherwise like `serialize`.
 
@@ -193,9 +193,7 @@ class Model:
         """
         data = _parsed(data, content_type)
         if key_extractors is not None and isinstance(data, dict):
-            extractors = (
-                list(key_extractors) if isinstance(key_extractors, (list, tuple)) else [key_extractors]
-            )
+            extractors = list(key_extractors) if isinstance(key_extractors, (list, tuple)) else [key_extractors]
             extracted: dict[str, Any] = {}
             for attribute, name, _ in cls._fields:
                 description = cls._attribute_map[attribute].copy()
@@ -281,10 +279,7 @@ def _parsed(data: Any, content_type: str | None) -> Any:
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def model(cls: Declared) -> Declared:
     """Read a model's declaration: its annotations, in order, are its attributes."""
-    rows = [
-        (attribute, _json_name(attribute), _type_name(text))
-        for attribute, text in cls.__annotations__.items()
-    ]
+    rows = [(attribute, _json_name(attribute), _type_name(text)) for attribute, text in cls.__annotations__.items()]
     cls._attribute_map = {attribute: {"key": name, "type": kind} for attribute, name, kind in rows}
     cls._fields = tuple((attribute, name, codec_for(kind, MODELS)) for attribute, name, kind in rows)
     cls._blank = dict.fromkeys(cls._attribute_map)

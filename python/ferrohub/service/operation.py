@@ -161,9 +161,7 @@ def _read(response: Response) -> Any:
     if not response.content:
         return None
     # The official package falls back from XML to JSON.
-    if content_type.partition("/")[0] not in ("application", "text") or not content_type.endswith(
-        ("json", "xml")
-    ):
+    if content_type.partition("/")[0] not in ("application", "text") or not content_type.endswith(("json", "xml")):
         raise errors.deserialization_error(f"Cannot deserialize content-type: {content_type}")
     try:
         return response.json()

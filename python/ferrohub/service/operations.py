@@ -21,9 +21,7 @@ GET_DEVICES = Operation("GET", "/devices", list_of(Device), query=[("top", int)]
 DELETE_DEVICE: Operation[None] = Operation("DELETE", DEVICE, if_match=quoted_or_star, success=(204,))
 
 CREATE_MODULE = Operation("PUT", MODULE, Module.deserialize, body=Module, success=(200, 201))
-UPDATE_MODULE = Operation(
-    "PUT", MODULE, Module.deserialize, body=Module, if_match=quoted_or_star, success=(200, 201)
-)
+UPDATE_MODULE = Operation("PUT", MODULE, Module.deserialize, body=Module, if_match=quoted_or_star, success=(200, 201))
 GET_MODULE = Operation("GET", MODULE, Module.deserialize)
 GET_MODULES = Operation("GET", "/devices/{id}/modules", list_of(Module))
 DELETE_MODULE: Operation[None] = Operation("DELETE", MODULE, if_match=quoted_or_star, success=(204,))

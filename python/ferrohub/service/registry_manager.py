@@ -241,9 +241,5 @@ def _device(
     )
 
 
-def _module(
-    device_id: str, module_id: str, managed_by: str | None, authentication: AuthenticationMechanism
-) -> Module:
-    return Module(
-        device_id=device_id, module_id=module_id, managed_by=managed_by, authentication=authentication
-    )
+def _module(device_id: str, module_id: str, managed_by: str | None, authentication: AuthenticationMechanism) -> Module:
+    return Module(device_id=device_id, module_id=module_id, managed_by=managed_by, authentication=authentication)
