@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from typing_extensions import Self
+
 __all__ = ["LocalHub", "TelemetryMessage"]
 
 # JSON has no infinity.
@@ -91,7 +93,7 @@ class LocalHub:
         if handle is not None:
             handle.stop()
 
-    def __enter__(self) -> LocalHub:
+    def __enter__(self) -> Self:
         if (error := self._start()) is not None:
             raise error
         return self
@@ -101,7 +103,7 @@ class LocalHub:
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> LocalHub:
+    async def __aenter__(self) -> Self:
         if (error := await _elsewhere(self._start)) is not None:
             raise error
         return self
@@ -118,11 +120,9 @@ class LocalHub:
 
     def kill(self) -> None:
         """End the hub's process at once, as a crash would (SIGKILL). Needs `process=True`."""
-        handle = self._running()
-        if not isinstance(handle, handles.ProcessHandle):
-            raise RuntimeError("only a hub in a process of its own can be killed: LocalHub(process=True)")
+        if (error := self._running().kill()) is not None:
+            raise error
         self._handle = None
-        handle.kill()
 
     def restart(self) -> None:
         """Start the hub again on the same port, with the same data file and key. What is in memory only is gone.
