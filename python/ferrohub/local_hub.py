@@ -232,11 +232,15 @@ class LocalHub:
             return error
         self._handle = handle
         self._description = handle.description
-        for note in handle.description["notes"]:
-            warnings.warn(note, RuntimeWarning, stacklevel=3)
         # A hub that is started again is to be found where it was, and to know its old connection strings.
         chosen = self._options.key is not None or self._options.host_name is not None
         self._options = self._options._replace(port=self.port, key=self._owner_key() if chosen else None)
+        try:
+            for note in handle.description["notes"]:
+                warnings.warn(note, RuntimeWarning, stacklevel=3)
+        except RuntimeWarning as warning:  # Warnings are errors here.
+            self.stop()
+            return warning.with_traceback(None)
         return None
 
     def _owner_key(self) -> str:

@@ -29,7 +29,8 @@ pub(super) struct Up {
     /// Name by which other machines reach this hub; it then listens on every interface
     #[arg(long, value_name = "NAME")]
     host_name: Option<String>,
-    /// `random`: a key of this hub's own in place of the well-known one
+    /// `random`: a key of this hub's own in place of the well-known one; `FERROHUB_KEY` in the environment
+    /// gives one in base64
     #[arg(long, value_name = "random", value_parser = ["random"])]
     key: Option<String>,
     /// Print one JSON line when ready, for programs
