@@ -64,7 +64,7 @@ pub(super) fn server_certificate(
             (authority, ca_file, Some(note))
         }
     };
-    let (certificate, key) = authority.issue(host_name).map_err(cannot_make)?;
+    let (certificate, key) = authority.issue().map_err(cannot_make)?;
     Ok(ServerCertificate { chain: vec![certificate], key, ca_file, note })
 }
 
@@ -115,10 +115,9 @@ impl Authority {
         })
     }
 
-    fn issue(
-        self,
-        host_name: Option<&str>,
-    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+    /// A server certificate for the names of this machine, and for the hub's own if it has one.
+    fn issue(self) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+        let host_name = self.host_name.as_deref();
         let key = KeyPair::generate()?;
         let names: Vec<String> = LOCAL_NAMES.into_iter().chain(host_name).map(str::to_owned).collect();
         let now = OffsetDateTime::now_utc();
@@ -130,7 +129,7 @@ impl Authority {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::new(authority_parameters(&self.key, self.host_name.as_deref()), self.key);
+        let issuer = Issuer::new(authority_parameters(&self.key, host_name), self.key);
         let certificate = parameters.signed_by(&key, &issuer)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         Ok((certificate.into(), key.into()))
