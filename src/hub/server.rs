@@ -93,7 +93,7 @@ impl Hub {
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
         let server = tokio::spawn(accept_all(ports.listeners, endpoint, state.connections.clone(), stop));
         Ok(Self {
-            address: if ports.https { host.to_owned() } else { format!("{host}:{}", ports.main) },
+            address: address(host, (!ports.https).then_some(ports.main)),
             port: ports.main,
             notes: ports.note.into_iter().chain(certificate.note).collect(),
             ca_file: certificate.ca_file,
@@ -192,6 +192,12 @@ impl Drop for Hub {
             server.abort();
         }
     }
+}
+
+/// A host name as in connection strings. The brackets of an IPv6 address set it apart from the port.
+fn address(host: &str, port: Option<u16>) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
 fn service_error(error: HubError) -> Error {
