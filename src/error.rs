@@ -14,8 +14,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller's argument can't be used: a connection string, a key, an option.
+    /// The caller's argument can't be used: a connection string, an option, a message.
     InvalidArgument,
+    /// The caller's shared access key is none.
+    InvalidKey,
     /// No connection could be made: refused, unreachable, name unknown, timed out, hub not available.
     ConnectionFailed,
     /// An existing connection was lost.

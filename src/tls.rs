@@ -94,6 +94,7 @@ fn system_roots() -> &'static RootCertStore {
 }
 
 /// A bundle to use where the system has no roots (slim containers): certifi's, named by the Python layer.
+#[must_use]
 pub fn fallback_bundle() -> &'static OnceLock<std::path::PathBuf> {
     static BUNDLE: OnceLock<std::path::PathBuf> = OnceLock::new();
     &BUNDLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from ferrohub._native import cli_main
@@ -9,6 +10,8 @@ from ferrohub._native import cli_main
 
 def main() -> int:
     """Run the command with this process's arguments; returns its exit code."""
+    # Ctrl-C is the core's to answer; Python would raise KeyboardInterrupt on top of its answer.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return cli_main(sys.argv[1:])
 
 

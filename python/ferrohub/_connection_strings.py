@@ -34,7 +34,7 @@ def parse(text: str, form: str, no_equals_sign: str) -> dict[str, str]:
         reason = no_equals_sign.format(part=detail) + ": " + _no_equals_sign(text, int(detail))
     else:
         reason = "Invalid Connection String - " + _REASONS[rule].format(detail=detail)
-    raise ValueError(f"{reason}. The form is {form}")
+    raise ValueError(f"{reason}{'' if reason.endswith('?') else '.'} The form is {form}")
 
 
 _REASONS = {

@@ -10,6 +10,7 @@ started again. Either way it is asked through requests and answers in JSON (`src
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferrohub import _hub_handles as handles
@@ -235,6 +236,8 @@ class LocalHub:
             return error
         self._handle = handle
         self._description = handle.description
+        for note in handle.description["notes"]:
+            warnings.warn(note, RuntimeWarning, stacklevel=3)
         # A hub that is started again is to be found where it was, and to know its old connection strings.
         chosen = self._options.key is not None or self._options.host_name is not None
         self._options = self._options._replace(port=self.port, key=self._owner_key() if chosen else None)

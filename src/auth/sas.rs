@@ -39,14 +39,14 @@ impl SasKey {
     /// the alphabet: keys that work with the official packages work here.
     ///
     /// # Errors
-    /// `InvalidArgument` if the padding does not fit; the message never shows the key.
+    /// `InvalidKey` if the padding does not fit; the message never shows the key.
     pub fn from_base64(text: &str) -> Result<Self> {
         let kept: String =
             text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')).collect();
         let end = kept.find('=').map_or(kept.len(), |first| first + (4 - first % 4) % 4);
         let decoded = kept.get(..end).and_then(|kept| lenient_trailing_bits().decode(kept).ok());
         decoded.map(Self).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidArgument, "the shared access key is not valid base64")
+            Error::new(ErrorKind::InvalidKey, "the shared access key is not valid base64; copy it as a whole")
         })
     }
 
@@ -70,8 +70,8 @@ impl SasKey {
 
     fn mac(&self, text: &str) -> Hmac<Sha256> {
         // HMAC takes keys of any length, so this default is never used.
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| Hmac::new(&Default::default()));
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0);
+        let mut mac = mac.unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
         mac.update(text.as_bytes());
         mac
     }

@@ -13,3 +13,13 @@ pub(super) fn say(line: &str) {
 pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
+
+/// Lines that nobody may have to wait for: a thread prints them, and what it is too slow for is left out.
+pub(super) fn say_without_waiting() -> impl Fn(&str) + Send + Sync + 'static {
+    let (sender, lines) = std::sync::mpsc::sync_channel::<String>(1024);
+    std::thread::spawn(move || lines.iter().for_each(|line| say(&line)));
+    move |line| {
+        // Whoever reads nothing misses something.
+        let _ = sender.try_send(line.to_owned());
+    }
+}

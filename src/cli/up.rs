@@ -6,9 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::attached;
-use super::output::{complain, say};
+use super::output::{complain, say, say_without_waiting};
 use super::state_file::{RunningHub, StateFile, running_hub};
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::control::describe_error;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
@@ -44,15 +43,15 @@ pub(super) struct Up {
 impl Up {
     /// The exit code, unless the error is still to be told.
     pub(super) async fn run(self) -> Result<u8> {
-        let notices = if self.json { Notices::default() } else { Notices::to(say) };
+        let notices = if self.json { Notices::default() } else { Notices::to(say_without_waiting()) };
         let options = HubOptions {
             port: self.port,
             standard_ports: self.standard_ports,
             data: self.data.clone(),
             host_name: self.host_name.clone(),
             key: self.owner_key(),
-            clock: Clock::system(),
             notices,
+            ..HubOptions::default()
         };
         let hub = match Hub::start(options).await {
             Ok(hub) => Arc::new(hub),
@@ -72,9 +71,9 @@ impl Up {
         } else {
             let _state_file = leave_state_file(&hub);
             if self.json {
-                say(&hub.describe().to_string())
+                say(&hub.describe().to_string());
             } else {
-                introduce(&hub)
+                introduce(&hub);
             }
             signals.interrupted().await;
         }

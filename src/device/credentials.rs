@@ -54,7 +54,7 @@ impl Credentials {
 /// How long after its making a token is replaced: a fifth of its life before its end, at most two minutes.
 fn renewal_pause(ttl: Duration) -> Duration {
     let margin = LONGEST_MARGIN.min(ttl / 5);
-    (ttl - margin).max(SHORTEST_INTERVAL)
+    ttl.saturating_sub(margin).max(SHORTEST_INTERVAL)
 }
 
 #[cfg(test)]

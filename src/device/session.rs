@@ -69,7 +69,7 @@ enum Phase {
 enum Event {
     Control(Control),
     Queued,
-    Dialled(Result<(ClientLink, bool)>),
+    Dialled(Box<Result<(ClientLink, bool)>>),
     Ended(Error),
     RetryDue,
     RenewalDue,
@@ -139,8 +139,10 @@ impl Session {
                 }
                 Event::HandleDropped => return self.disconnect().await,
                 Event::Queued => self.queued(),
-                Event::Dialled(Ok((link, session_present))) => self.connected(link, session_present),
-                Event::Dialled(Err(error)) => self.not_connected(&error),
+                Event::Dialled(dialled) => match *dialled {
+                    Ok((link, session_present)) => self.connected(link, session_present),
+                    Err(error) => self.not_connected(&error),
+                },
                 Event::Ended(error) => self.ended(&error),
                 Event::RetryDue => self.dial(),
                 Event::RenewalDue => self.renew(),
@@ -164,7 +166,9 @@ impl Session {
             poll_fn(|context| {
                 let arrived = intake.poll(context, outbound);
                 match phase {
-                    Phase::Connecting(dialling) => dialling.as_mut().poll(context).map(Event::Dialled),
+                    Phase::Connecting(dialling) => {
+                        dialling.as_mut().poll(context).map(|dialled| Event::Dialled(Box::new(dialled)))
+                    }
                     Phase::Waiting(pause) => pause.as_mut().poll(context).map(|()| Event::RetryDue),
                     Phase::Idle if arrived => Poll::Ready(Event::Queued),
                     Phase::Idle | Phase::Online(..) => Poll::Pending,

@@ -2,23 +2,17 @@
 //!
 //! <https://learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas>
 
-use std::fmt;
 use std::net::IpAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
 use super::entity::{Authentication, Identity};
+use super::keys::OwnerKey;
 use crate::auth::{SasKey, SasToken};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The policy that may do everything.
 pub const OWNER_POLICY: &str = "iothubowner";
-/// Known to everyone who reads this: good for a hub that only this machine reaches, and for no other.
-const WELL_KNOWN_KEY: &str = "FerroHub local development key, known to everyone";
-/// How long keys are that the hub makes, in bytes.
-const KEY_LENGTH: usize = 32;
 
 /// What a shared access policy allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,60 +35,6 @@ const POLICIES: [(&str, &[Right]); 5] = [
     ("registryRead", &[Right::RegistryRead]),
     ("registryReadWrite", &[Right::RegistryRead, Right::RegistryWrite]),
 ];
-
-/// Which key the policy `iothubowner` has. `Debug` never shows it.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum OwnerKey {
-    /// One that is the same for every local hub, so that connection strings can be written down.
-    #[default]
-    WellKnown,
-    /// One made for this hub; a data file keeps it.
-    Random,
-    /// This one, in base64.
-    Given(String),
-}
-
-impl OwnerKey {
-    /// The key in base64, given the one that a data file holds; none if that is another hub's.
-    pub(super) fn settle(&self, stored: Option<&str>) -> Option<String> {
-        let well_known = STANDARD.encode(WELL_KNOWN_KEY);
-        match (self, stored) {
-            (Self::WellKnown, None) => Some(well_known),
-            (Self::Random, None) => Some(new_key()),
-            (Self::Given(key), None) => Some(key.clone()),
-            (Self::WellKnown, Some(stored)) => (stored == well_known).then_some(well_known),
-            (Self::Random, Some(stored)) => (stored != well_known).then(|| stored.to_owned()),
-            (Self::Given(key), Some(stored)) => (stored == key).then(|| key.clone()),
-        }
-    }
-}
-
-impl fmt::Debug for OwnerKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::WellKnown => "WellKnown",
-            Self::Random => "Random",
-            Self::Given(_) => "Given(…)",
-        })
-    }
-}
-
-/// A new random key, in base64.
-#[must_use]
-pub(super) fn new_key() -> String {
-    STANDARD.encode(random_bytes::<KEY_LENGTH>())
-}
-
-/// Bytes nobody can guess.
-#[must_use]
-pub(super) fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
-    let mut bytes = [0; LENGTH];
-    let random = rustls::crypto::ring::default_provider().secure_random;
-    // The system's generator fails only where no TLS connection could be made either; a key of zeros
-    // must never come of it.
-    assert!(random.fill(&mut bytes).is_ok(), "the system has no random numbers");
-    bytes
-}
 
 /// Why a token does not open what it was shown for: a reason for logs, not for the one who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +60,11 @@ impl Access {
     /// The keys of the other policies follow from it.
     ///
     /// # Errors
-    /// `InvalidArgument` if the key is not base64, or empty.
+    /// `InvalidKey` if the key is not base64, or empty.
     pub fn new(host_name: &str, owner_key: &str) -> Result<Self> {
         let owner = SasKey::from_base64(owner_key)?;
         if owner == SasKey::from_bytes(Vec::new()) {
-            return Err(Error::new(ErrorKind::InvalidArgument, "the key of iothubowner is empty"));
+            return Err(Error::new(ErrorKind::InvalidKey, "the key of iothubowner is empty"));
         }
         let policies = POLICIES.into_iter().map(|(name, rights)| {
             let owners = name == OWNER_POLICY;
@@ -157,7 +97,7 @@ impl Access {
     /// reach the hub.
     #[must_use]
     pub fn has_well_known_key(&self) -> bool {
-        OwnerKey::WellKnown.settle(Some(&self.owner_key)).is_some()
+        OwnerKey::WellKnown.accepts(&self.owner_key)
     }
 
     /// Whether a host name stands for this hub: its own, or any that means this machine. A port is
@@ -249,13 +189,16 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::hub::entity::{Status, SymmetricKeys};
 
     const NOW: u64 = 1_700_000_000;
 
     fn access() -> Access {
-        Access::new("myhub.azure-devices.net", &OwnerKey::WellKnown.settle(None).unwrap()).unwrap()
+        Access::new("myhub.azure-devices.net", &OwnerKey::WellKnown.choose()).unwrap()
     }
 
     fn token(access: &Access, policy: &str, host: &str, expires: u64) -> SasToken {
@@ -357,16 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_key_is_kept_or_belongs_to_another_hub() {
-        let well_known = OwnerKey::WellKnown.settle(None).unwrap();
-        let random = OwnerKey::Random.settle(None).unwrap();
-        assert_ne!(random, OwnerKey::Random.settle(None).unwrap());
-        assert_eq!(OwnerKey::Random.settle(Some(&random)), Some(random.clone()));
-        assert_eq!(OwnerKey::Random.settle(Some(&well_known)), None);
-        assert_eq!(OwnerKey::WellKnown.settle(Some(&random)), None);
-        assert_eq!(OwnerKey::Given(random.clone()).settle(Some(&random)), Some(random.clone()));
-        assert_eq!(OwnerKey::Given("a2V5".into()).settle(Some(&random)), None);
-        assert!(!format!("{:?}", OwnerKey::Given(random.clone())).contains(&random));
-        assert!(Access::new("localhost", "!").is_err());
+    fn a_key_that_is_no_base64_or_empty_is_refused() {
+        for key in ["", "!", "a2V5Z"] {
+            assert!(Access::new("localhost", key).is_err_and(|error| error.kind() == ErrorKind::InvalidKey));
+        }
+        assert!(access().has_well_known_key());
     }
 }

@@ -42,10 +42,13 @@ pub(super) struct ServerCertificate {
     pub(super) note: Option<String>,
 }
 
-/// Make the certificate of a hub on this machine, or of one that others reach by `host_name`.
-pub(super) fn server_certificate(host_name: Option<&str>) -> Result<ServerCertificate> {
-    let folder = home::data_dir();
-    let kept = match &folder {
+/// Make the certificate of a hub on this machine, or of one that others reach by `host_name`. The CA is
+/// kept in the folder, in a temporary one if that can't be.
+pub(super) fn server_certificate(
+    folder: Option<&Path>,
+    host_name: Option<&str>,
+) -> Result<ServerCertificate> {
+    let kept = match folder {
         Some(folder) => ensure_authority(folder, host_name),
         None => Err(Error::new(ErrorKind::System, "this system names no home folder")),
     };

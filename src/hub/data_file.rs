@@ -9,14 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    AccessGuard, Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable,
-    StorageError, TableDefinition,
+    AccessGuard, Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
 };
 use serde::{Deserialize, Serialize};
 
+use super::data_problem::Problem;
 use super::entity::Entity;
 use super::store::{Changes, State};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::protocol::identity::IdentityId;
 
 /// Changes whenever an older hub could not read what a newer one wrote.
@@ -52,29 +52,19 @@ impl HubRecord {
 }
 
 impl DataFile {
-    /// Open a data file with what it holds, or create it. The record of a new file is what `choose`
-    /// makes of `None`; that of an old one is shown to it, to be refused if it is another hub's.
+    /// Open a data file with what it holds, or create it. A new file has no record yet: [`Self::claim`]
+    /// it.
     ///
     /// # Errors
     /// `System`, saying what is wrong with the file and what to do, without having changed it.
-    pub(super) fn open(
-        path: &Path,
-        choose: impl FnOnce(Option<&HubRecord>) -> Result<HubRecord>,
-    ) -> Result<(Self, HubRecord, State)> {
-        let new = create_private(path).map_err(|error| Problem(path).unusable(error))?;
-        // A release build of redb answers a damaged file with an error; a debug build panics.
+    pub(super) fn open(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
+        create_private(path).map_err(|error| Problem(path).unusable(error))?;
+        // redb answers nearly all damage with an error, and panics at the rest.
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            if !new {
-                check_ours(path)?;
-            }
+            check_ours(path)?;
             Self::load(path)
         }));
-        let (file, record, state) = opened.unwrap_or_else(|_| Err(Problem(path).damaged()))?;
-        let chosen = choose(record.as_ref())?;
-        if record.is_none() {
-            file.write_record(&chosen).map_err(|error| Problem(path).unwritable(error))?;
-        }
-        Ok((file, chosen, state))
+        opened.unwrap_or_else(|_| Err(Problem(path).damaged()))
     }
 
     fn load(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
@@ -84,10 +74,11 @@ impl DataFile {
         let database = builder.create(path).map_err(|error| problem.database(error))?;
         let record = read_record(&database, problem)?;
         let state = match &record {
-            Some(record) if record.schema > SCHEMA => return Err(problem.newer(record.schema)),
+            Some(record) if record.schema > SCHEMA => return Err(problem.newer(record.schema, SCHEMA)),
             Some(_) => read_entities(&database).map_err(|error| problem.damaged().caused_by(error))?,
             None => State::default(),
         };
+        make_private(path).map_err(|error| problem.unusable(error))?;
         Ok((Self { path: path.to_owned(), database }, record, state))
     }
 
@@ -97,7 +88,12 @@ impl DataFile {
         Self { path: path.to_owned(), database }
     }
 
-    fn write_record(&self, record: &HubRecord) -> Result<(), redb::Error> {
+    /// Write down whose file it is.
+    pub(super) fn claim(&self, record: &HubRecord) -> Result<()> {
+        self.try_claim(record).map_err(|error| Problem(&self.path).unwritable(error))
+    }
+
+    fn try_claim(&self, record: &HubRecord) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         transaction.open_table(HUB)?.insert(HUB_RECORD, to_json(record)?.as_slice())?;
         transaction.open_table(ENTITIES)?;
@@ -129,17 +125,41 @@ fn to_json(record: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(record)?)
 }
 
-/// Create the file with mode 0600; false if it is there.
-fn create_private(path: &Path) -> io::Result<bool> {
+/// Create the file unless it is there, for its owner only.
+fn create_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Ok(_) => keep_entry(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Bring a new file's entry in its folder to disk: without it, a power cut takes the whole file.
+fn keep_entry(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Nobody but the owner may read keys, whoever copied the file here.
+fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 /// Refuse a file of something else before anything is written to it.
@@ -190,82 +210,20 @@ fn read_entities(database: &Database) -> Result<State, redb::Error> {
     table.iter()?.map(read).collect()
 }
 
-/// What can be wrong with the file at this path, and what to do then.
-#[derive(Clone, Copy)]
-pub(super) struct Problem<'path>(pub(super) &'path Path);
-
-impl Problem<'_> {
-    fn text(self, what: &str) -> Error {
-        Error::new(ErrorKind::System, format!("the data file {} {what}", self.0.display()))
-    }
-
-    fn database(self, error: DatabaseError) -> Error {
-        use io::ErrorKind::{InvalidData, UnexpectedEof};
-        match error {
-            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => self.in_use(),
-            DatabaseError::Storage(StorageError::Io(error))
-                if !matches!(error.kind(), InvalidData | UnexpectedEof) =>
-            {
-                self.unusable(error)
-            }
-            error => self.damaged().caused_by(error),
-        }
-    }
-
-    fn in_use(self) -> Error {
-        self.text("is in use by another hub: stop that hub, or choose another file")
-    }
-
-    fn unusable(self, error: io::Error) -> Error {
-        self.text("can't be opened: check that its folder exists and that you may read and write it")
-            .caused_by(error)
-    }
-
-    fn unwritable(self, error: redb::Error) -> Error {
-        self.text("can't be written").caused_by(error)
-    }
-
-    fn not_ours(self) -> Error {
-        self.text("is not a data file of a hub, and was left as it is: choose another file")
-    }
-
-    fn damaged(self) -> Error {
-        self.text("is damaged: restore it from a copy, or move it away to begin with an empty hub")
-    }
-
-    fn newer(self, schema: u32) -> Error {
-        self.text(&format!(
-            "has format {schema}, and this version reads formats up to {SCHEMA}: use the newer version that wrote it, or choose another file"
-        ))
-    }
-
-    /// The file belongs to a hub of another name.
-    pub(super) fn other_host(self, theirs: &str, ours: &str) -> Error {
-        self.text(&format!(
-            "belongs to the hub '{theirs}', and this hub is '{ours}': start it with that host name, or choose another file"
-        ))
-    }
-
-    /// The file belongs to a hub with another owner key.
-    pub(super) fn other_key(self) -> Error {
-        self.text("belongs to a hub with another key of iothubowner: start it with the same key, or choose another file")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
+    use crate::error::ErrorKind;
 
-    #[expect(clippy::unnecessary_wraps, reason = "the signature is that of any choice")]
-    fn choose(stored: Option<&HubRecord>) -> Result<HubRecord> {
-        Ok(stored.cloned().unwrap_or_else(|| HubRecord::new("localhost".into(), "a2V5".into())))
+    fn record(schema: u32) -> HubRecord {
+        HubRecord { schema, host_name: "localhost".into(), owner_key: "a2V5".into() }
     }
 
     fn refusal(path: &Path) -> String {
         let before = fs::read(path).ok();
-        let Err(error) = DataFile::open(path, choose) else { panic!("it was opened") };
+        let Err(error) = DataFile::open(path) else { panic!("it was opened") };
         assert_eq!(error.kind(), ErrorKind::System);
         assert_eq!(fs::read(path).ok(), before, "the file was changed");
         let text = error.to_string();
@@ -276,7 +234,8 @@ mod tests {
     /// A data file with a few entities, closed.
     fn sample(folder: &Path) -> PathBuf {
         let path = folder.join("hub.redb");
-        let (file, ..) = DataFile::open(&path, choose).unwrap();
+        let (file, ..) = DataFile::open(&path).unwrap();
+        file.claim(&record(SCHEMA)).unwrap();
         let entity: Entity = serde_json::from_value(serde_json::json!({
             "identity": {
                 "generationId": "1", "revision": 1, "status": "enabled", "iotEdge": false, "parentScopes": [],
@@ -297,11 +256,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = sample(folder.path());
         let gone = IdentityId::device("d7").unwrap();
-        let (file, ..) = DataFile::open(&path, choose).unwrap();
+        let (file, ..) = DataFile::open(&path).unwrap();
         file.commit(&Changes::from([(gone.clone(), None)])).unwrap();
         drop(file);
-        let (_file, record, state) = DataFile::open(&path, choose).unwrap();
-        assert_eq!((record.host_name.as_str(), state.len()), ("localhost", 199));
+        let (_file, record, state) = DataFile::open(&path).unwrap();
+        assert_eq!((record.unwrap().host_name.as_str(), state.len()), ("localhost", 199));
         assert!(state.get(&gone).is_none());
     }
 
@@ -311,14 +270,18 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = sample(folder.path());
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        DataFile::open(&path).unwrap();
+        assert_eq!(mode(), 0o600);
     }
 
     #[test]
     fn a_file_in_use_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = sample(folder.path());
-        let _open = DataFile::open(&path, choose).unwrap();
+        let _open = DataFile::open(&path).unwrap();
         assert!(refusal(&path).contains("is in use by another hub"));
     }
 
@@ -363,17 +326,16 @@ mod tests {
     }
 
     fn refusal_of_damage(path: &Path) -> bool {
-        DataFile::open(path, choose).is_err_and(|error| error.to_string().contains("is damaged"))
+        DataFile::open(path).is_err_and(|error| error.to_string().contains("is damaged"))
     }
 
     #[test]
-    fn a_newer_format_and_another_hubs_file_are_refused() {
+    fn a_newer_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hub.redb");
-        let newer = |_: Option<&HubRecord>| {
-            Ok(HubRecord { schema: SCHEMA + 1, host_name: "localhost".into(), owner_key: "a2V5".into() })
-        };
-        drop(DataFile::open(&path, newer).unwrap());
-        assert!(DataFile::open(&path, choose).is_err_and(|error| error.to_string().contains("has format 2")));
+        let (file, ..) = DataFile::open(&path).unwrap();
+        file.claim(&record(SCHEMA + 1)).unwrap();
+        drop(file);
+        assert!(DataFile::open(&path).is_err_and(|error| error.to_string().contains("has format 2")));
     }
 }

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::access::new_key;
 use super::entity::{Authentication, Status, SymmetricKeys, Thumbprints};
 use super::error::HubError;
+use super::keys::new_key;
 
 /// How long keys may be, in bytes.
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;

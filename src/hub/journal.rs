@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::data_file::DataFile;
 use super::error::HubError;
+use super::notices::Notices;
 use super::store::{Changes, Sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::error_code::ErrorCode;
@@ -61,10 +62,10 @@ impl End {
 
 impl Journal {
     /// Start the thread that writes to this file.
-    pub(super) fn start(file: DataFile) -> Result<Self> {
+    pub(super) fn start(file: DataFile, notices: Notices) -> Result<Self> {
         let (jobs, queue) = channel();
         let (progress, watch) = watch::channel(Progress::default());
-        let writer = Writer { file, progress };
+        let writer = Writer { file, progress, notices };
         let thread = std::thread::Builder::new().name("ferrohub-journal".to_owned());
         let thread = thread.spawn(move || writer.run(&queue)).map_err(|error| {
             Error::new(ErrorKind::System, "the thread for the data file can't be started").caused_by(error)
@@ -115,6 +116,7 @@ impl Drop for Journal {
 struct Writer {
     file: DataFile,
     progress: watch::Sender<Progress>,
+    notices: Notices,
 }
 
 impl Writer {
@@ -124,6 +126,9 @@ impl Writer {
             Ok(Err(error)) => End::Failed(error.to_string().into()),
             Err(_) => End::Failed("its thread panicked".into()),
         };
+        if let End::Failed(_) = &end {
+            self.notices.tell(|| end.error().message().to_owned());
+        }
         self.progress.send_modify(|progress| progress.end = Some(end));
     }
 
@@ -156,7 +161,6 @@ impl Writer {
 mod tests {
     use std::io;
     use std::path::Path;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
@@ -304,7 +308,12 @@ mod tests {
         let database = Builder::new().create_with_backend(disk).unwrap();
         let file = DataFile::of(Path::new("hub.redb"), database);
         let mut hub = HubState::open(&HubSettings::default()).unwrap();
-        hub.store = Store::with_journal(State::default(), Journal::start(file).unwrap());
+        let told = Arc::new(Mutex::new(String::new()));
+        let notices = Notices::to({
+            let told = Arc::clone(&told);
+            move |line| told.lock().unwrap().push_str(line)
+        });
+        hub.store = Store::with_journal(State::default(), Journal::start(file, notices).unwrap());
         create(&hub, &device(0)).await;
         full.store(true, Ordering::SeqCst);
         let id = device(1);
@@ -313,6 +322,7 @@ mod tests {
         assert_eq!(refused.code().status(), 500);
         let text = refused.message();
         assert!(text.contains("the data file hub.redb can't be written"), "{text}");
+        assert_eq!(*told.lock().unwrap(), text);
         full.store(false, Ordering::SeqCst);
         // What is in memory isn't on disk: nothing of it may be told.
         assert_eq!(hub.identity(&device(1)).await.unwrap_err().code().status(), 500);

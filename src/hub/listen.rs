@@ -10,6 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often a free port is tried for that the other address family does not have.
 const ATTEMPTS: usize = 32;
 
+/// Where Microsoft's packages look for MQTT; they know no other port.
+pub(super) const MQTT_PORT: u16 = 8883;
+/// REST without a port.
+pub(super) const HTTPS_PORT: u16 = 443;
+const STANDARD_PORTS: [u16; 2] = [MQTT_PORT, HTTPS_PORT];
+
 /// Which addresses to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -59,12 +65,16 @@ async fn try_listen(reach: Reach, port: u16) -> io::Result<(u16, Vec<TcpListener
 fn refused(port: u16, error: io::Error) -> Error {
     let text = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "port {port} is taken: stop the program that listens on it (perhaps another `ferrohub up`), or choose \
-             another with --port"
+            "port {port} is taken: stop the program that listens on it, perhaps another `ferrohub up`, or {}",
+            if STANDARD_PORTS.contains(&port) {
+                "do without the standard ports"
+            } else {
+                "choose another port"
+            }
         ),
         io::ErrorKind::PermissionDenied => format!(
             "port {port} may not be used by this user: run as root, allow it with `sysctl \
-             net.ipv4.ip_unprivileged_port_start={port}`, or leave --standard-ports out"
+             net.ipv4.ip_unprivileged_port_start={port}`, or do without the standard ports"
         ),
         _ => format!("the hub can't listen on port {port}"),
     };
@@ -90,6 +100,6 @@ mod tests {
         let error = listen(Reach::Loopback, port).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::System);
         assert!(error.message().contains(&format!("port {port} is taken")), "{error}");
-        assert!(error.message().contains("--port"), "{error}");
+        assert!(error.message().contains("choose another port"), "{error}");
     }
 }

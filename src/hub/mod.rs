@@ -14,12 +14,14 @@ pub mod connections;
 pub mod control;
 mod counters;
 mod data_file;
+mod data_problem;
 mod endpoint;
 pub mod entity;
 pub mod error;
 pub mod https;
 mod identity_body;
 mod journal;
+mod keys;
 mod listen;
 mod mqtt;
 mod notices;
@@ -31,13 +33,13 @@ pub mod store;
 pub mod telemetry;
 pub mod twins;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::OwnerKey;
 pub use counters::{Counters, Statistics};
 pub use error::HubError;
+pub use keys::OwnerKey;
 pub use notices::Notices;
 pub use server::{Hub, HubOptions};
 
@@ -45,7 +47,8 @@ use crate::clock::Clock;
 use crate::error::Result;
 use access::Access;
 use connections::Connections;
-use data_file::{DataFile, HubRecord, Problem};
+use data_file::{DataFile, HubRecord};
+use data_problem::Problem;
 use journal::Journal;
 use store::Store;
 use telemetry::Telemetry;
@@ -107,13 +110,11 @@ impl HubState {
     /// `InvalidArgument` if the key can't be used; `System` if the data file can't be, or is another
     /// hub's.
     pub fn open(settings: &HubSettings) -> Result<Self> {
+        // First, so that a key that can't be used leaves no file behind.
+        let new = settings.new_record()?;
         let (store, record) = match &settings.data {
-            Some(path) => {
-                let (file, record, state) =
-                    DataFile::open(path, |stored| settings.record(stored, Problem(path)))?;
-                (Store::with_journal(state, Journal::start(file)?), record)
-            }
-            None => (Store::in_memory(), settings.record(None, Problem("".as_ref()))?),
+            Some(path) => settings.open_store(path, new)?,
+            None => (Store::in_memory(), new),
         };
         Ok(Self {
             access: Arc::new(Access::new(&record.host_name, &record.owner_key)?),
@@ -128,16 +129,72 @@ impl HubState {
 }
 
 impl HubSettings {
-    /// The record of a hub with these settings; what a data file holds must agree with them.
-    fn record(&self, stored: Option<&HubRecord>, problem: Problem<'_>) -> Result<HubRecord> {
-        if let Some(stored) = stored
-            && !stored.host_name.eq_ignore_ascii_case(&self.host_name)
-        {
-            return Err(problem.other_host(&stored.host_name, &self.host_name));
-        }
-        let key = self.owner_key.settle(stored.map(|stored| stored.owner_key.as_str()));
-        let key = key.ok_or_else(|| problem.other_key())?;
+    fn new_record(&self) -> Result<HubRecord> {
+        let key = self.owner_key.choose();
         Access::new(&self.host_name, &key)?;
         Ok(HubRecord::new(self.host_name.clone(), key))
+    }
+
+    fn open_store(&self, path: &Path, new: HubRecord) -> Result<(Store, HubRecord)> {
+        let (file, stored, state) = DataFile::open(path)?;
+        let record = if let Some(stored) = stored {
+            self.own(stored, path)?
+        } else {
+            file.claim(&new)?;
+            new
+        };
+        let journal = Journal::start(file, self.notices.clone())?;
+        Ok((Store::with_journal(state, journal), record))
+    }
+
+    /// A data file's record, if it is this hub's.
+    fn own(&self, stored: HubRecord, path: &Path) -> Result<HubRecord> {
+        if !stored.host_name.eq_ignore_ascii_case(&self.host_name) {
+            return Err(Problem(path).other_host(&stored.host_name, &self.host_name));
+        }
+        if !self.owner_key.accepts(&stored.owner_key) {
+            return Err(Problem(path).other_key());
+        }
+        Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_data_file_belongs_to_one_hub() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Some(folder.path().join("hub.redb"));
+        let settings = HubSettings { data, owner_key: OwnerKey::Random, ..HubSettings::default() };
+        let first = HubState::open(&settings).unwrap();
+        first.store.close();
+        let again = HubState::open(&settings).unwrap();
+        assert_eq!(again.access.owner_key(), first.access.owner_key());
+        again.store.close();
+        for (changed, text) in [
+            (HubSettings { host_name: "other".into(), ..settings.clone() }, "belongs to the hub 'localhost'"),
+            (
+                HubSettings { owner_key: OwnerKey::WellKnown, ..settings.clone() },
+                "another key of iothubowner",
+            ),
+        ] {
+            let Err(error) = HubState::open(&changed) else { panic!("it was opened") };
+            assert_eq!(error.kind(), ErrorKind::System);
+            assert!(error.message().contains(text) && !error.message().contains(first.access.owner_key()));
+        }
+        assert!(HubState::open(&settings).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_can_not_be_used_leaves_no_file_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.redb");
+        let owner_key = OwnerKey::Given("!".into());
+        let settings = HubSettings { data: Some(path.clone()), owner_key, ..HubSettings::default() };
+        assert!(HubState::open(&settings).is_err());
+        assert!(!path.exists());
     }
 }

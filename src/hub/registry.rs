@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::HubState;
-use super::access::random_bytes;
 use super::entity::{Entity, Identity, Presence, Status};
 use super::error::{Form, HubError};
 pub use super::identity_body::IdentityBody;
+use super::keys::random_bytes;
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
@@ -137,7 +137,7 @@ impl HubState {
         let change = self.store.write(|transaction| {
             check_parent(transaction.before(), id)?;
             match (transaction.copy(id), &if_match) {
-                (None, None) => self.create(transaction, id, body, now),
+                (None, None) => create(transaction, id, body, now),
                 (Some(_), None) => Err(self.already_exists(id)),
                 (None, Some(_)) => Err(HubError::not_found(id)),
                 (Some(entity), Some(condition)) => {
@@ -147,28 +147,6 @@ impl HubState {
             }
         });
         change.await
-    }
-
-    fn create(
-        &self,
-        transaction: &mut Transaction<'_>,
-        id: &IdentityId,
-        body: IdentityBody,
-        now: u64,
-    ) -> Result<Arc<Entity>, HubError> {
-        check_limits(transaction.before(), id)?;
-        // Below the clock's milliseconds the ticks are random: deleted and created again within one,
-        // an identity still gets another generation.
-        let generation = ticks(now) + random_number() % 10_000;
-        let mut identity = body.into_identity(id, generation.to_string())?;
-        identity.revision = 100_000_000 + random_number() % 900_000_000;
-        let entity = Entity {
-            identity,
-            twin: Twin::new(now),
-            subscriptions: BTreeMap::new(),
-            presence: Presence::default(),
-        };
-        Ok(transaction.put(id.clone(), entity))
     }
 
     fn update(
@@ -235,6 +213,27 @@ impl HubState {
             }
         }
     }
+}
+
+fn create(
+    transaction: &mut Transaction<'_>,
+    id: &IdentityId,
+    body: IdentityBody,
+    now: u64,
+) -> Result<Arc<Entity>, HubError> {
+    check_limits(transaction.before(), id)?;
+    // Below the clock's milliseconds the ticks are random: deleted and created again within one,
+    // an identity still gets another generation.
+    let generation = ticks(now) + random_number() % 10_000;
+    let mut identity = body.into_identity(id, generation.to_string())?;
+    identity.revision = 100_000_000 + random_number() % 900_000_000;
+    let entity = Entity {
+        identity,
+        twin: Twin::new(now),
+        subscriptions: BTreeMap::new(),
+        presence: Presence::default(),
+    };
+    Ok(transaction.put(id.clone(), entity))
 }
 
 impl IdentityBody {

@@ -10,23 +10,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::access::{OWNER_POLICY, OwnerKey};
+use super::access::OWNER_POLICY;
 use super::certificates::server_certificate;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
-use super::listen::{self, Reach};
+use super::keys::OwnerKey;
+use super::listen::{self, HTTPS_PORT, MQTT_PORT, Reach};
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
 use super::{HubError, HubSettings, HubState, Statistics};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home;
 use crate::protocol::identity::IdentityId;
 use crate::tls;
 
-/// The standard ports: MQTT clients of Microsoft's need the first, REST without a port the second.
-const MQTT_PORT: u16 = 8883;
-const HTTPS_PORT: u16 = 443;
 /// How long connections may take to end when the hub stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(700);
 /// A pause after a failed accept: out of file handles, most often, which only time can mend.
@@ -48,6 +47,8 @@ pub struct HubOptions {
     pub key: OwnerKey,
     /// Time, for tokens and timestamps.
     pub clock: Clock,
+    /// The folder for the CA, in place of [`home::data_dir`], where clients look for it.
+    pub home: Option<PathBuf>,
     /// Who is told what happens.
     pub notices: Notices,
 }
@@ -73,7 +74,8 @@ impl Hub {
     pub async fn start(options: HubOptions) -> Result<Self> {
         let public_name = public_name(&options)?;
         let ports = Ports::listen(&options, public_name).await?;
-        let certificate = server_certificate(public_name)?;
+        let home = options.home.clone().or_else(home::data_dir);
+        let certificate = server_certificate(home.as_deref(), public_name)?;
         let host = public_name.unwrap_or("localhost");
         let key = match (public_name, options.key.clone()) {
             (Some(_), OwnerKey::WellKnown) => OwnerKey::Random,

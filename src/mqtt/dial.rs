@@ -51,8 +51,10 @@ pub async fn dial(target: &Target, connect: &Connect) -> Result<(Link<TlsStream<
     })?;
     let late = || Error::new(ErrorKind::Timeout, "Transport timeout on connection operation");
     let answer = timeout(CONNACK_TIME, link.next_packet()).await.map_err(|_| late())?;
-    let session_present = admitted(answer.map_err(closed_early)?)?;
-    Ok((link, session_present))
+    match admitted(answer.map_err(closed_early)?) {
+        Ok(session_present) => Ok((link, session_present)),
+        Err((kind, reason)) => Err(refused(target, connect, kind, reason)),
+    }
 }
 
 async fn open_tcp(target: &Target) -> Result<TcpStream> {
@@ -118,12 +120,12 @@ fn is_certificate_error(error: &io::Error) -> bool {
     matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-/// Whether the session was present, if the hub let the client in.
-fn admitted(answer: Packet) -> Result<bool> {
+/// Whether the session was present, or the kind of the refusal and the sentence the official client has for it.
+fn admitted(answer: Packet) -> std::result::Result<bool, (ErrorKind, &'static str)> {
     let Packet::ConnAck(ack) = answer else {
-        return Err(Error::new(ErrorKind::Protocol, "the hub did not answer the CONNECT with a CONNACK"));
+        return Err((ErrorKind::Protocol, "it did not answer the CONNECT with a CONNACK"));
     };
-    let (kind, text) = match ack.code {
+    Err(match ack.code {
         ConnectReturnCode::Success => return Ok(ack.session_present),
         ConnectReturnCode::RefusedProtocolVersion => {
             (ErrorKind::Protocol, "Connection Refused: unacceptable protocol version.")
@@ -136,8 +138,15 @@ fn admitted(answer: Packet) -> Result<bool> {
             (ErrorKind::Unauthorized, "Connection Refused: bad user name or password.")
         }
         ConnectReturnCode::NotAuthorized => (ErrorKind::Unauthorized, "Connection Refused: not authorised."),
-    };
-    Err(Error::new(kind, text))
+    })
+}
+
+fn refused(target: &Target, connect: &Connect, kind: ErrorKind, reason: &str) -> Error {
+    let mut text = format!("{}:{} refused {:?}", target.host, target.port, connect.client_id);
+    if kind == ErrorKind::Unauthorized {
+        text.push_str("; check that it exists there, is enabled, and that the key is its own");
+    }
+    Error::new(kind, text).caused_by(io::Error::other(reason.to_owned()))
 }
 
 /// A hub that closes before the CONNACK has not let the client in.

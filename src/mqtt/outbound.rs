@@ -146,7 +146,7 @@ impl<P> Outbound<P> {
             |operation: &Operation| matches!(operation, Operation::Publish(_) | Operation::Call { .. });
         match self.take(id, publishes) {
             Some(request) if matches!(request.operation, Operation::Call { .. }) => {
-                self.awaiting_answer.push(request)
+                self.awaiting_answer.push(request);
             }
             Some(request) => self.complete(request, Ok(Bytes::new())),
             None => {}

@@ -140,6 +140,9 @@ impl Twin {
         update: &TwinUpdate,
         unix_millis: u64,
     ) -> Result<Option<Map<String, Value>>, InvalidTwin> {
+        if *update == TwinUpdate::default() {
+            return Ok(None);
+        }
         if let Some(tags) = &update.tags {
             twin_rules::check_content(tags)?;
             merge_values(&mut self.tags, tags);
@@ -410,7 +413,7 @@ mod tests {
         let text = r#"{"z":1.0,"a":1,"m":0.10000000000000000001,"e":1.5e-7}"#;
         patched(&mut twin, &format!(r#"{{"properties":{{"desired":{text}}}}}"#));
         patched(&mut twin, r#"{"properties":{"desired":{"a":null}}}"#);
-        let expected = r#"{"z":1.0,"m":0.10000000000000000001,"e":1e3,"$version":3}"#;
+        let expected = r#"{"z":1.0,"m":0.10000000000000000001,"e":1.5e-7,"$version":3}"#;
         assert_eq!(Value::from(twin.desired.device_view()).to_string(), expected);
     }
 
@@ -423,6 +426,9 @@ mod tests {
         assert_eq!((twin.version, twin.revision, twin.desired.version()), (4, 3, 1));
         patched(&mut twin, r#"{"tags":null}"#);
         assert!(twin.tags.is_empty());
+        let before = twin.clone();
+        patched(&mut twin, r#"{"properties":{}}"#);
+        assert_eq!(twin, before, "a patch of nothing is no write");
     }
 
     #[test]
@@ -493,7 +499,8 @@ mod tests {
         let keys = metadata.keys().filter(|key| !key.starts_with('$'));
         let mut described: Vec<_> = keys.collect();
         let mut present: Vec<_> = values.keys().collect();
-        (described.sort(), present.sort());
+        described.sort();
+        present.sort();
         assert_eq!(described, present);
         assert!(metadata.contains_key(LAST_UPDATED) && metadata.contains_key(LAST_UPDATED_VERSION));
         for (key, value) in values {

@@ -59,6 +59,7 @@ struct DeviceClient {
     process: u32,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "arguments arrive converted, by value")]
 #[pymethods]
 impl DeviceClient {
     #[new]

@@ -25,6 +25,7 @@ pub(super) fn to_python(error: &Error) -> PyErr {
 fn kind_name(kind: ErrorKind) -> String {
     let name = match kind {
         ErrorKind::InvalidArgument => "invalid_argument",
+        ErrorKind::InvalidKey => "invalid_key",
         ErrorKind::ConnectionFailed => "connection_failed",
         ErrorKind::ConnectionDropped => "connection_dropped",
         ErrorKind::NotConnected => "not_connected",

@@ -68,10 +68,14 @@ pub(super) fn block_on<T: Send>(py: Python<'_>, future: impl Future<Output = T> 
             let slice = async { tokio::time::timeout(SIGNAL_INTERVAL, future.as_mut()).await };
             match handle.block_on(slice) {
                 Ok(value) => return Ok(value),
-                Err(_) => Python::attach(|py| py.check_signals())?,
+                Err(_) => Python::attach(signals)?,
             }
         }
     })
+}
+
+fn signals(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
 }
 
 /// Whether signals are delivered to this thread.

@@ -20,7 +20,15 @@ def ferrohub_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("ferrohub-home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FERROHUB_HOME", str(home))
-        patch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
+        # Nothing of this machine may help: ours trust a local hub without any of them.
+        for name in (
+            "IOTHUB_CONNECTION_STRING",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+        ):
+            patch.delenv(name, raising=False)
         yield home
 
 

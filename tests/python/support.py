@@ -164,7 +164,7 @@ def tutorial_script(name: str, connection_string: str, folder: Path) -> Path:
 
 def same_but_for_values(text: str) -> str:
     """The text with keys, timestamps and object addresses replaced by words."""
-    text = re.sub(r"\b[A-Za-z0-9+/]{43}=", "<key>", text)
+    text = re.sub(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=", "<key>", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>", text)
     return re.sub(r"0x[0-9a-f]+", "<address>", text)
 

@@ -19,7 +19,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 from ferrohub import LocalHub
 from msrest.exceptions import ClientRequestError, HttpOperationError
-from support import CREATE, DEVICE, MODULE, TUTORIAL, UPDATE, key_of, run
+from support import CREATE, DEVICE, MODULE, TUTORIAL, UPDATE, Argument, key_of, own_network, run
 
 WRONG_KEY = "d3Jvbmcga2V5LCB3cm9uZyBrZXksIHdyb25nIGtleSE="
 
@@ -128,7 +128,7 @@ def test_wrong_key_of_a_module(module_connection_string: str) -> None:
     client = IoTHubModuleClient.create_from_connection_string(with_key(module_connection_string, WRONG_KEY))
     with raises(CredentialError, key_of(module_connection_string)) as caught:
         client.connect()
-    assert caught.text == "Credentials invalid, could not connect"
+    assert caught.text.startswith("Credentials invalid, could not connect")
     assert caught.error.__cause__ is not None
     client.shutdown()
 
@@ -150,7 +150,7 @@ def test_unknown_device_that_connects(hub: LocalHub) -> None:
     )
     with raises(CredentialError, key) as caught:
         client.connect()
-    assert caught.text == "Credentials invalid, could not connect"
+    assert caught.text.startswith("Credentials invalid, could not connect")
     client.shutdown()
 
 
@@ -187,7 +187,8 @@ def test_hub_not_running_for_a_module() -> None:
     )
     with raises(ConnectionFailedError) as caught:
         client.connect()
-    assert caught.text == "Could not connect to IoTHub"
+    assert caught.text.startswith("Could not connect to IoTHub")
+    assert "`ferrohub up`" in caught.text
     assert caught.error.__cause__ is not None
     client.shutdown()
 
@@ -233,15 +234,32 @@ def test_data_file_another_hub_has_open(tmp_path: Path) -> None:
     assert str(data) in caught.text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+OPEN = """
+import sys
+from ferrohub import LocalHub
+try:
+    with LocalHub(data=sys.argv[1]):
+        pass
+except OSError as error:
+    print(error)
+"""
+
+
 def test_unreadable_data_file(tmp_path: Path) -> None:
     data = tmp_path / "hub.data"
     with LocalHub(data=data):
         pass
-    data.chmod(0)
-    with raises(OSError) as caught, LocalHub(data=data):
-        pass
-    assert str(data) in caught.text
+    command: list[Argument] = [sys.executable, "-c", OPEN, data]
+    if os.geteuid() == 0:
+        # Root reads everything, but not as the root of a user namespace in which the owner does not exist.
+        os.chown(data, 65534, 65534)
+        command = own_network(command)
+    else:
+        data.chmod(0)
+    ran = run(*command)
+    assert ran.err == ""
+    assert str(data) in ran.out
+    assert "ermission denied" in ran.out
 
 
 def test_folder_as_data_file(tmp_path: Path) -> None:

@@ -75,4 +75,6 @@ def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exce
     if kind.startswith("service "):
         refused = exceptions.ServiceError(message, status=int(kind.removeprefix("service ")))
         return exceptions.ClientError(f"Unexpected failure: {message}"), refused
+    if kind == "invalid_key":
+        return ValueError(f"Invalid Symmetric Key: {detail}"), None
     return ValueError(detail), None

@@ -60,8 +60,7 @@ class GenericIoTHubClient:
 
         Raises ValueError, TypeError, and KeyError for the connection string of a service.
         """
-        options = ClientOptions.from_connection_string(connection_string, kwargs)
-        return cls(call(DeviceClient, options))
+        return cls(call(DeviceClient, ClientOptions.from_connection_string(connection_string, kwargs)))
 
     @property
     def connected(self) -> bool:

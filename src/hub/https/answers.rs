@@ -48,7 +48,7 @@ impl IntoResponse for Document {
     }
 }
 
-/// Only marks the response: [`finish`] knows the hub's time and writes the body.
+// Only marks the response: `finish` knows the hub's time and writes the body.
 impl IntoResponse for HubError {
     fn into_response(self) -> Response {
         let mut response = Response::default();

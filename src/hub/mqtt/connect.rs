@@ -47,11 +47,9 @@ pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusa
     }
     let Login { username, password } =
         packet.login.unwrap_or(Login { username: String::new(), password: String::new() });
-    let authenticate = || {
-        let device = hub.authenticate_device(&packet.client_id, &username, &password);
-        device.map_err(|refusal| Refusal::new(return_code(&refusal), &packet.client_id, refusal))
-    };
-    let device = authenticate()?;
+    let device = hub
+        .authenticate_device(&packet.client_id, &username, &password)
+        .map_err(|refusal| Refusal::new(return_code(&refusal), &packet.client_id, refusal))?;
     let telemetry_topic = rules::telemetry_topic(&device.id);
     let allowed = |will: &LastWill| {
         will.qos != QoS::ExactlyOnce && rules::telemetry_properties(&will.topic, &telemetry_topic).is_some()
@@ -62,9 +60,6 @@ pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusa
     }
     let id = Arc::new(device.id.clone());
     let connection = hub.connections.open(&id);
-    // Once more: from here on the registry closes the connection when it deletes, disables or rekeys the
-    // identity, but it may have done so a moment ago.
-    let device = authenticate()?;
     Ok(Accepted {
         id,
         device,

@@ -208,6 +208,10 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             }
         };
         let (status, version, body) = answer.unwrap_or_else(|error| self.refusal(&error));
+        // The official client asks without having subscribed, and would take the answer for a patch.
+        if !self.filters.contains_key(topics::TWIN_RESPONSES) {
+            return;
+        }
         self.outgoing.publish(topics::twin_response(status, &request_id, version), body);
     }
 
@@ -254,9 +258,8 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         if let Some(will) = will.filter(|_| !matches!(ending, Ending::Disconnected)) {
             self.send_will(&will);
         }
-        if self.connection.leave() {
-            self.hub.disconnected(&self.id);
-        }
+        self.connection.leave();
+        self.hub.disconnected(&self.id);
     }
 
     /// The last will arrives as telemetry, marked as such.
