@@ -4,6 +4,16 @@ from typing import Final, final
 
 from ferrohub.device.options import ClientOptions
 
+__all__ = [
+    "CoreError",
+    "DeviceClient",
+    "Hub",
+    "ServiceTransport",
+    "__version__",
+    "cli_main",
+    "parse_connection_string",
+]
+
 __version__: Final[str]
 
 class CoreError(Exception):
@@ -49,6 +59,7 @@ class ServiceTransport:
     ) -> tuple[int, str, list[tuple[str, str]], bytes, str, int, bool]:
         """Send and wait; gives (status, reason, headers, body, url, attempts, given up). Raises CoreError."""
 
+@final
 class Hub:
     """A running local hub; requests and answers are JSON texts."""
 
