@@ -67,9 +67,7 @@ class LocalHub:
             key: The key of the policy `iothubowner` in base64, or `"random"`. The default is the same well-known key
                 for every local hub.
         """
-        self._options = handles.Options(
-            port, standard_ports, None if data is None else os.fspath(data), host_name, key
-        )
+        self._options = handles.Options(port, standard_ports, None if data is None else os.fspath(data), host_name, key)
         self._process = process
         self._handle: handles.Handle | None = None
         self._description: dict[str, Any] | None = None
@@ -186,9 +184,7 @@ class LocalHub:
 
     # --- watching it ----------------------------------------------------------------------------------------------
 
-    def wait_subscribed(
-        self, device_id: str, module_id: str | None, topic: str, timeout: float = 30
-    ) -> None:
+    def wait_subscribed(self, device_id: str, module_id: str | None, topic: str, timeout: float = 30) -> None:
         """Wait until a device or module is connected and subscribed to a topic filter.
 
         Args:
