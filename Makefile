@@ -34,7 +34,7 @@ $(VENV)/dropin: $(VENV)/tools $(shell find dropin -type f -not -path '*/__pycach
 	@touch $@
 
 dev: $(VENV)/tools $(VENV)/dropin
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --locked $(MATURIN_FLAGS)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --locked $(MATURIN_FLAGS)
 
 # For this machine only, from the same build: what the tests install into environments of their own.
 local-wheels: dev

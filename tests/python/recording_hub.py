@@ -86,7 +86,7 @@ class RecordingHub:
     requests: list[Recorded] = field(default_factory=list)
     connections: int = 0
 
-    def __enter__(self) -> RecordingHub:  # noqa: PYI034 - typing.Self is not in Python 3.9
+    def __enter__(self) -> RecordingHub:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(self.certificates.chain, self.certificates.key)
         self._listener = socket.create_server(("127.0.0.1", 0))

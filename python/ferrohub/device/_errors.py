@@ -6,7 +6,8 @@ The text is the official sentence, then what happened and what to do about it; t
 from __future__ import annotations
 
 from ferrohub._native import CoreError
-from ferrohub.device import exceptions, internal_exceptions as internal
+from ferrohub.device import exceptions
+from ferrohub.device import internal_exceptions as internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

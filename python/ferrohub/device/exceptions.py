@@ -14,11 +14,11 @@ from __future__ import annotations
 from ferrohub.device import internal_exceptions as internal
 
 
-class OperationCancelled(internal.OperationCancelled):  # noqa: N818 - the name is the contract
+class OperationCancelled(internal.OperationCancelled):
     """The operation was cancelled before it completed."""
 
 
-class OperationTimeout(internal.OperationTimeout):  # noqa: N818 - the name is the contract
+class OperationTimeout(internal.OperationTimeout):
     """The operation did not complete in its time."""
 
 

@@ -31,7 +31,7 @@ class TlsExchangeAuthError(Exception):
     """The hub's certificate is not trusted."""
 
 
-class PipelineException(Exception):  # noqa: N818 - the name is the contract
+class PipelineException(Exception):
     """Anything that ends an operation inside the client."""
 
 

@@ -86,9 +86,7 @@ class ClientOptions:
                 " for a local hub, the Azure portal shows it with the device"
             )
         if "x509" in values:
-            raise ValueError(
-                "Use the .create_from_x509_certificate() method instead when using X509 certificates"
-            )
+            raise ValueError("Use the .create_from_x509_certificate() method instead when using X509 certificates")
         self.host_name = values["HostName"]
         self.gateway_host_name = values.get("GatewayHostName")
         self.device_id = values["DeviceId"]

@@ -183,7 +183,7 @@ def _without_addresses(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("0001-01-01T00:00:00", datetime(1, 1, 1)),  # noqa: DTZ001
+        ("0001-01-01T00:00:00", datetime(1, 1, 1)),
         ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=timezone.utc)),
         ("2024-01-01T23:59:59.123456789Z", datetime(2024, 1, 1, 23, 59, 59, 123456, timezone.utc)),
         ("2024-01-01t23:59:59.1z", datetime(2024, 1, 1, 23, 59, 59, 100000, timezone.utc)),
@@ -216,7 +216,7 @@ def test_times_are_written_as_utc(value: Any, expected: str) -> None:
 
 def test_a_naive_time_counts_as_utc_with_a_logged_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="msrest.serialization"):
-        naive = Twin(last_activity_time=datetime(2024, 1, 1))  # noqa: DTZ001
+        naive = Twin(last_activity_time=datetime(2024, 1, 1))
         assert naive.as_dict() == {"last_activity_time": "2024-01-01T00:00:00.000Z"}
     assert caplog.messages == ["Datetime with no tzinfo will be considered UTC."]
 
