@@ -7,10 +7,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ferrohub._native import __version__
 
+TYPE_CHECKING = False  # known to type checkers, and importing typing would cost as much as all the rest
 if TYPE_CHECKING:
     from ferrohub.local_hub import LocalHub
 

@@ -56,8 +56,8 @@ class ServiceTransport:
         headers: list[tuple[str, str]],
         body: bytes | None = None,
         limit: float = 100.0,
-    ) -> tuple[int, str, list[tuple[str, str]], bytes, str, int]:
-        """Send and wait; gives (status, reason, headers, body, url, attempts). Raises CoreError."""
+    ) -> tuple[int, str, list[tuple[str, str]], bytes, str, int, bool]:
+        """Send and wait; gives (status, reason, headers, body, url, attempts, given up). Raises CoreError."""
 
 @final
 class Hub:

@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::{Credentials, Request, Response, Transport};
 
-/// Status, reason phrase, headers, body, address, number of attempts.
-type Answer = (u16, String, Vec<(String, String)>, Py<PyBytes>, String, u32);
+/// Status, reason phrase, headers, body, address, number of attempts, whether the hub was given up.
+type Answer = (u16, String, Vec<(String, String)>, Py<PyBytes>, String, u32, bool);
 
 /// One hub's REST endpoint; see `crate::service::Transport`.
 #[pyclass(frozen, module = "ferrohub._native")]
@@ -54,7 +54,8 @@ impl ServiceTransport {
         let request = request.map_err(|error| errors::to_python(&error))?;
         let response = self.send(py, request, limit)?.map_err(|error| errors::to_python(&error))?;
         let body = PyBytes::new(py, &response.body).unbind();
-        Ok((response.status, response.reason, response.headers, body, response.url, response.attempts))
+        let Response { status, reason, headers, url, attempts, given_up, .. } = response;
+        Ok((status, reason, headers, body, url, attempts, given_up))
     }
 }
 

@@ -48,6 +48,12 @@ pub(super) fn pause_before_retry(method: &Method, attempt: u32, outcome: Outcome
     }
 }
 
+/// Whether this answer is one of a failing hub that was asked again, and failed again.
+pub(super) fn gave_up(method: &Method, attempts: u32, outcome: Outcome) -> bool {
+    let throttled = matches!(outcome, Outcome::Answered { status: TOO_MANY_REQUESTS, .. });
+    attempts > 1 && !throttled && pause_before_retry(method, 1, outcome).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +88,15 @@ mod tests {
         }
         let asked = Outcome::Answered { status: 429, retry_after: Some(Duration::from_secs(7)) };
         assert_eq!(pauses(&Method::PATCH, asked), [7000, 7000, 7000]);
+    }
+
+    #[test]
+    fn only_a_failing_hub_that_was_asked_again_is_given_up() {
+        assert!(gave_up(&Method::GET, 4, answered(503)));
+        assert!(!gave_up(&Method::GET, 1, answered(503)));
+        assert!(!gave_up(&Method::GET, 4, answered(429)));
+        assert!(!gave_up(&Method::GET, 2, answered(404)));
+        assert!(!gave_up(&Method::PATCH, 2, answered(503)));
     }
 
     #[test]

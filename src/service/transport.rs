@@ -9,7 +9,7 @@ use reqwest::{Method, Url, redirect};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::{self, Failure};
-use super::retry::{Outcome, pause_before_retry};
+use super::retry::{Outcome, gave_up, pause_before_retry};
 use crate::auth::SasKey;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -84,6 +84,8 @@ pub struct Response {
     pub url: String,
     /// How many times it was asked.
     pub attempts: u32,
+    /// Whether the hub failed (with 500, 503, ...) every time and was given up.
+    pub given_up: bool,
 }
 
 /// A hub's REST endpoint.
@@ -126,7 +128,7 @@ impl Transport {
         let mut attempt = 1;
         loop {
             notice_closed_connections().await;
-            let answer = timeout_at(deadline, self.attempt(&request, url.clone(), attempt)).await;
+            let answer = timeout_at(deadline, self.attempt(&request, url.clone())).await;
             let answer = answer.map_err(|_| self.timed_out(limit))?;
             let outcome = match &answer {
                 Ok((_, outcome)) => *outcome,
@@ -134,10 +136,12 @@ impl Transport {
             };
             let pause = pause_before_retry(&request.method, attempt, outcome);
             // An answer now says more than a time-out later.
-            match pause.filter(|pause| Instant::now() + *pause < deadline) {
-                Some(pause) => sleep(pause).await,
-                None => return answer.map(|(response, _)| response).map_err(|failure| failure.error),
-            }
+            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
+                let (response, _) = answer.map_err(|failure| failure.error)?;
+                let given_up = gave_up(&request.method, attempt, outcome);
+                return Ok(Response { attempts: attempt, given_up, ..response });
+            };
+            sleep(pause).await;
             attempt += 1;
         }
     }
@@ -154,12 +158,7 @@ impl Transport {
         Error::new(ErrorKind::Timeout, text)
     }
 
-    async fn attempt(
-        &self,
-        request: &Request,
-        mut url: Url,
-        attempt: u32,
-    ) -> Result<(Response, Outcome), Failure> {
+    async fn attempt(&self, request: &Request, mut url: Url) -> Result<(Response, Outcome), Failure> {
         let client = self.client().map_err(|error| Failure { error, outcome: Outcome::Hopeless })?;
         for _ in 0..MOST_REDIRECTS {
             let sent = self.send(&client, request, url.clone()).await;
@@ -168,7 +167,7 @@ impl Transport {
                 url = elsewhere;
                 continue;
             }
-            return self.read(answer, url, attempt).await;
+            return self.read(answer, url).await;
         }
         Err(failure::too_many_redirects(&self.host_name))
     }
@@ -202,12 +201,7 @@ impl Transport {
         Some(value)
     }
 
-    async fn read(
-        &self,
-        answer: reqwest::Response,
-        url: Url,
-        attempts: u32,
-    ) -> Result<(Response, Outcome), Failure> {
+    async fn read(&self, answer: reqwest::Response, url: Url) -> Result<(Response, Outcome), Failure> {
         let status = answer.status();
         let reason = answer.extensions().get::<hyper::ext::ReasonPhrase>().map_or_else(
             || status.canonical_reason().unwrap_or_default().to_owned(),
@@ -221,7 +215,8 @@ impl Transport {
             headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
         let body = answer.bytes().await.map_err(|error| self.failed(&error))?;
         let status = status.as_u16();
-        Ok((Response { status, reason, headers, body, url: url.into(), attempts }, outcome))
+        let url = url.into();
+        Ok((Response { status, reason, headers, body, url, attempts: 1, given_up: false }, outcome))
     }
 
     fn failed(&self, error: &reqwest::Error) -> Failure {

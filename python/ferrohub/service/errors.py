@@ -182,12 +182,12 @@ def validation_error(rule: str, target: str, value: object) -> Exception:
 # --- the hub's refusals ------------------------------------------------------------------------------------
 
 
-def refused(response: Response, *, retried: bool) -> Exception:
-    """The hub answered with a status that is no success; `retried` if it was asked repeatedly."""
+def refused(response: Response) -> Exception:
+    """The hub answered with a status that is no success."""
     sentence = f"Operation returned an invalid status code {response.reason!r}"
     if response.ok:
         sentence = "Unknown error"
-    if retried:
+    if response.given_up:
         answered = f"{response.host} answered {response.status_code} {response.reason!r}"
         sentence = f"Error occurred in request., RetryError: {answered} to {response.attempts} attempts"
     code, text = explain(response)
@@ -197,7 +197,7 @@ def refused(response: Response, *, retried: bool) -> Exception:
             ". Check SharedAccessKeyName and SharedAccessKey in the connection string, whether this policy"
             " has the right for the operation, and this computer's clock"
         )
-    if retried:
+    if response.given_up:
         error: Exception = _class("RetriesExhaustedError")(message, response, "RetryError")
     else:
         error = _class("HttpOperationError")(message, response, "HTTPError")

@@ -14,7 +14,7 @@ from ferrohub.service.model import Model
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Callable, Generic, NoReturn, Optional, TypeVar
+    from typing import Any, Callable, Generic, Optional, TypeVar
 
     from ferrohub.service.response import Response
 
@@ -35,9 +35,6 @@ else:
 API_VERSION = "2021-04-12"
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
-# Answers after which the transport tries these methods again.
-_RETRIED_METHODS = ("GET", "PUT", "DELETE")
-_RETRIED_STATUSES = (408, 500, 502, 503, 504)
 
 
 class Operation(Generic[Result]):
@@ -145,14 +142,12 @@ def interpret(operation: Operation[Result], response: Response) -> Result:
     that can't be read.
     """
     if response.status_code not in operation.success:
-        _refuse(operation, response)
-    data = _read(response) if operation.returns is not None else None
-    return operation.returns(data) if operation.returns is not None and data is not None else None  # type: ignore[return-value]
-
-
-def _refuse(operation: Operation[Any], response: Response) -> NoReturn:
-    retried = operation.method in _RETRIED_METHODS and response.status_code in _RETRIED_STATUSES
-    raise errors.refused(response, retried=retried and response.attempts > 1)
+        raise errors.refused(response)
+    result: Any = None
+    if operation.returns is not None:
+        data = _read(response)
+        result = None if data is None else operation.returns(data)
+    return result  # type: ignore[no-any-return]
 
 
 def _read(response: Response) -> Any:

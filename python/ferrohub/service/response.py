@@ -85,6 +85,7 @@ class Response:
         content: bytes,
         url: str,
         attempts: int,
+        given_up: bool,
     ) -> None:
         self.status_code = status_code
         self.reason = reason
@@ -92,6 +93,7 @@ class Response:
         self.content = content
         self.url = url
         self.attempts = attempts
+        self.given_up = given_up
         visible = {name: value for name, value in request.headers if name.lower() != "authorization"}
         self.request = SentRequest(request.method, url, visible)
 

@@ -1,0 +1,57 @@
+"""The names that programs import from `azure.iot.hub`, and the arguments of the constructor."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from enum import Enum
+
+import pytest
+from ferrohub.service import IoTHubRegistryManager, TransportType, models
+
+SERVICE = "HostName=h;SharedAccessKeyName=n;SharedAccessKey=Zm9vYmFy"
+
+
+@pytest.mark.parametrize("module", ["azure.iot.hub.models", "azure.iot.hub.protocol.models"])
+def test_the_models_have_both_their_official_addresses(module: str) -> None:
+    face = importlib.import_module(module)
+    assert [name for name in models.__all__ if getattr(face, name) is not getattr(models, name)] == []
+
+
+def test_the_manager_has_its_official_addresses() -> None:
+    for module in ("azure.iot.hub", "azure.iot.hub.iothub_registry_manager"):
+        assert importlib.import_module(module).IoTHubRegistryManager is IoTHubRegistryManager
+    assert importlib.import_module("azure.iot.hub.constant").VERSION == "2.7.0"
+
+
+def test_the_constructor_takes_the_official_arguments_in_their_order() -> None:
+    names = ["connection_string", "host", "token_credential", "transport_type"]
+    assert list(inspect.signature(IoTHubRegistryManager).parameters) == names
+    assert list(inspect.signature(IoTHubRegistryManager.update_device_with_sas).parameters)[1:4] == [
+        "device_id",
+        "etag",
+        "primary_key",
+    ]
+
+
+class _UamqpTransportType(Enum):
+    """As the enum of the uamqp package."""
+
+    Amqp = 1
+    AmqpOverWebsocket = 2
+
+
+@pytest.mark.parametrize("transport", [*TransportType, *_UamqpTransportType])
+def test_the_transport_type_of_uamqp_is_taken_too(transport: Enum) -> None:
+    for manager in (
+        IoTHubRegistryManager(SERVICE, transport_type=transport),
+        IoTHubRegistryManager.from_connection_string(SERVICE, transport),
+    ):
+        assert manager._transport_type.value == transport.value
+
+
+def test_a_manager_can_be_subclassed() -> None:
+    class Mine(IoTHubRegistryManager):
+        pass
+
+    assert type(Mine.from_connection_string(SERVICE)) is Mine
