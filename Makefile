@@ -8,7 +8,11 @@ TOOLS := .tools
 # `make test MATURIN_FLAGS=` builds without optimisation: quicker, and too slow for the tests of speed.
 MATURIN_FLAGS ?= --release
 CARGO_DENY_VERSION := 0.20.2
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+PIP := $(BIN)/python -m pip install --quiet
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The same for cargo and maturin, or each would have pyo3 compiled again after the other.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python licenses wheels clean
 
@@ -34,7 +38,7 @@ $(VENV)/dropin: $(VENV)/tools $(shell find dropin -type f -not -path '*/__pycach
 	@touch $@
 
 dev: $(VENV)/tools $(VENV)/dropin
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --locked $(MATURIN_FLAGS)
+	@$(BIN)/maturin develop --locked $(MATURIN_FLAGS)
 
 # For this machine only, from the same build: what the tests install into environments of their own.
 local-wheels: dev
@@ -44,7 +48,7 @@ local-wheels: dev
 
 $(OFFICIAL)/installed: requirements-official.txt
 	$(PYTHON) -m venv $(OFFICIAL)
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(OFFICIAL)/bin/python -m pip install --quiet --requirement requirements-official.txt
+	$(OFFICIAL)/bin/python -m pip install --quiet --requirement requirements-official.txt
 	@touch $@
 
 official: $(OFFICIAL)/installed
@@ -100,11 +104,11 @@ licenses:
 
 # --- releasing ----------------------------------------------------------------------------------------------------
 
-# zig is the linker that knows old glibc versions and other processors.
+# zig, from PyPI in .venv, is the linker that knows old glibc versions and other processors.
 wheels: $(VENV)/tools
 	rustup target add aarch64-unknown-linux-gnu
 	for target in x86_64 aarch64; do \
-	  $(BIN)/maturin build --release --locked --zig --compatibility manylinux_2_28 \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig --compatibility manylinux_2_28 \
 	    --target $$target-unknown-linux-gnu --out dist || exit; \
 	done
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./dropin
