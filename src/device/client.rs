@@ -8,9 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::conversation::Purpose;
+use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
 use super::session::{Control, Session, Shared, desired_properties_request};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,14 +21,13 @@ use crate::protocol::topics;
 use crate::tls;
 
 /// A device or module client. Dropped, it disconnects.
-#[derive(Debug)]
 pub struct Client {
     options: Arc<Options>,
     control: UnboundedSender<Control>,
     requests: UnboundedSender<Request<Purpose>>,
     shared: Arc<Shared>,
     /// Locked while a subscription is made, so that it is made once.
-    subscribed: tokio::sync::Mutex<BTreeSet<String>>,
+    subscribed: Mutex<BTreeSet<String>>,
 }
 
 impl Client {
@@ -43,7 +44,7 @@ impl Client {
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
         let session = Session::new(Arc::clone(&options), target, controls, incoming, Arc::clone(&shared));
         runtime.spawn(session.run());
-        Ok(Self { options, control, requests, shared, subscribed: tokio::sync::Mutex::default() })
+        Ok(Self { options, control, requests, shared, subscribed: Mutex::default() })
     }
 
     /// Whether the client is connected at this moment.
@@ -142,27 +143,124 @@ impl Client {
 
     /// The next patch of desired properties, as JSON with `$version`, when it has come.
     pub async fn next_desired_patch(&self) -> Bytes {
-        self.shared.desired_patches.take().await
+        self.shared.inboxes.desired_patches.take().await
     }
 
     /// A patch that has come already.
     #[must_use]
     pub fn desired_patch_now(&self) -> Option<Bytes> {
-        self.shared.desired_patches.take_now()
+        self.shared.inboxes.desired_patches.take_now()
+    }
+
+    /// Ask the hub for messages from now on: cloud-to-device for a device, those on its inputs for a module.
+    ///
+    /// # Errors
+    /// As [`Client::enable_desired_patches`].
+    pub async fn enable_messages(&self, timeout: Option<Duration>) -> Result<()> {
+        self.subscribe(self.messages_filter(), deadline(timeout)).await.map(drop)
+    }
+
+    fn messages_filter(&self) -> String {
+        match &self.options.module_id {
+            Some(module) => topics::inputs_filter(&self.options.device_id, module),
+            None => topics::cloud_to_device_filter(&self.options.device_id),
+        }
+    }
+
+    /// The next message, when it has come; on this input, or any that nobody receives by name.
+    pub async fn next_message(&self, input: Option<&str>) -> ReceivedMessage {
+        self.shared.inboxes.messages.open(input).take().await
+    }
+
+    /// A message that has come already.
+    #[must_use]
+    pub fn message_now(&self, input: Option<&str>) -> Option<ReceivedMessage> {
+        self.shared.inboxes.messages.open(input).take_now()
+    }
+
+    /// Ask the hub for calls of direct methods from now on.
+    ///
+    /// # Errors
+    /// As [`Client::enable_desired_patches`].
+    pub async fn enable_methods(&self, timeout: Option<Duration>) -> Result<()> {
+        self.subscribe(topics::METHODS.to_owned(), deadline(timeout)).await.map(drop)
+    }
+
+    /// The next call of this method, or of any that nobody receives by name, when it has come.
+    pub async fn next_method(&self, name: Option<&str>) -> MethodCall {
+        self.shared.inboxes.methods.open(name).take().await
+    }
+
+    /// A call that has come already.
+    #[must_use]
+    pub fn method_now(&self, name: Option<&str>) -> Option<MethodCall> {
+        self.shared.inboxes.methods.open(name).take_now()
+    }
+
+    /// Answer a call of a direct method; done when the hub has the answer. `payload` is JSON.
+    ///
+    /// # Errors
+    /// As [`Client::send_telemetry`].
+    pub async fn respond_to_method(
+        &self,
+        request_id: &str,
+        status: i64,
+        payload: Bytes,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        let topic = topics::method_response(status, request_id);
+        self.request(Operation::publish(topic, payload)?, deadline(timeout)).await.map(drop)
+    }
+
+    /// Ask the hub for nothing of this kind any more.
+    ///
+    /// # Errors
+    /// As [`Client::enable_desired_patches`].
+    pub async fn disable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
+        let filter = match kind {
+            Kind::DesiredPatch => topics::DESIRED_PATCHES.to_owned(),
+            Kind::Message => self.messages_filter(),
+            Kind::Method => topics::METHODS.to_owned(),
+            Kind::Event => return Ok(()),
+        };
+        let deadline = deadline(timeout);
+        let mut subscribed = self.lock_subscriptions(deadline).await?;
+        if subscribed.remove(&filter) {
+            self.request(Operation::Unsubscribe(filter), deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// News of the connection that has come already.
+    #[must_use]
+    pub fn event_now(&self) -> Option<ConnectionEvent> {
+        self.shared.inboxes.events.take_now()
+    }
+
+    /// Tell this watcher, instead of the last, when something new has come. Events are kept only while one watches.
+    pub fn watch(&self, watcher: Option<Watcher>) {
+        self.shared.inboxes.watch(watcher);
     }
 
     /// Subscribe once in the client's life; the session renews it. Whether it is new.
     async fn subscribe(&self, filter: String, deadline: Option<Instant>) -> Result<bool> {
-        let mut subscribed = match deadline {
-            Some(deadline) => timeout_at(deadline, self.subscribed.lock()).await.map_err(|_| late())?,
-            None => self.subscribed.lock().await,
-        };
+        let mut subscribed = self.lock_subscriptions(deadline).await?;
         if subscribed.contains(&filter) {
             return Ok(false);
         }
         self.request(Operation::Subscribe(filter.clone()), deadline).await?;
         subscribed.insert(filter);
         Ok(true)
+    }
+
+    async fn lock_subscriptions(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<MutexGuard<'_, BTreeSet<String>>> {
+        match deadline {
+            Some(deadline) => timeout_at(deadline, self.subscribed.lock()).await.map_err(|_| late()),
+            None => Ok(self.subscribed.lock().await),
+        }
     }
 
     async fn request(&self, operation: Operation, deadline: Option<Instant>) -> Result<Bytes> {

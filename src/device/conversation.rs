@@ -12,10 +12,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::desired::DesiredProperties;
-use super::session::Shared;
+use super::incoming::{ConnectionEvent, Inboxes, MethodCall, ReceivedMessage};
+use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mqtt::{Dialogue, Outbound, Request};
-use crate::protocol::topics::{is_desired_patch, parse_twin_response};
+use crate::protocol::topics::{
+    MethodRequest, is_desired_patch, parse_cloud_to_device, parse_input, parse_method_request,
+    parse_twin_response,
+};
 
 /// How many requests are taken over at a time.
 const BATCH: usize = 64;
@@ -80,7 +84,8 @@ pub(super) struct Conversation<'a> {
     pub(super) outbound: &'a mut Outbound<Purpose>,
     pub(super) intake: &'a mut Intake,
     pub(super) desired: &'a mut DesiredProperties,
-    pub(super) shared: &'a Shared,
+    pub(super) inboxes: &'a Inboxes,
+    pub(super) options: &'a Options,
 }
 
 impl Dialogue for Conversation<'_> {
@@ -114,21 +119,41 @@ impl Conversation<'_> {
         if let Some(response) = parse_twin_response(&publish.topic) {
             let outcome = twin_outcome(response.status, publish.payload);
             self.outbound.answered(&response.request_id, outcome);
-        } else if is_desired_patch(&publish.topic)
-            && let Some(patch) = self.desired.patched(publish.payload)
-        {
-            self.shared.desired_patches.put(patch);
+        } else if is_desired_patch(&publish.topic) {
+            if let Some(patch) = self.desired.patched(publish.payload) {
+                self.inboxes.put_patch(patch);
+            }
+        } else if let Some(MethodRequest { name, request_id }) = parse_method_request(&publish.topic) {
+            self.inboxes.put_method(MethodCall { name, request_id, payload: publish.payload });
+        } else if let Some(message) = self.message(&publish) {
+            self.inboxes.put_message(message);
         }
     }
 
-    /// Act on the outcomes of what the session asked for itself. A failure is left to the next connect.
+    /// A message to this identity, on an input if it is a module.
+    fn message(&self, publish: &Publish) -> Option<ReceivedMessage> {
+        let (device, payload) = (&self.options.device_id, publish.payload.clone());
+        let (input, properties) = match &self.options.module_id {
+            Some(module) => {
+                let (input, properties) = parse_input(&publish.topic, device, module)?;
+                (Some(input), properties)
+            }
+            None => (None, parse_cloud_to_device(&publish.topic, device)?),
+        };
+        Some(ReceivedMessage::new(input, properties, payload))
+    }
+
+    /// Act on the outcomes of what the session asked for itself. What failed is told, and left to the next connect.
     fn own_outcomes(&mut self) {
         for (purpose, outcome) in self.outbound.take_owners() {
-            if purpose == Purpose::DesiredProperties
-                && let Ok(twin) = outcome
-                && let Some(missed) = self.desired.refreshed(&twin)
-            {
-                self.shared.desired_patches.put(missed);
+            match outcome {
+                Ok(twin) if purpose == Purpose::DesiredProperties => {
+                    if let Some(missed) = self.desired.refreshed(&twin) {
+                        self.inboxes.put_patch(missed);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => self.inboxes.put_event(ConnectionEvent::Failed(error)),
             }
         }
     }
