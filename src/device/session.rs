@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
-use super::conversation::{Conversation, Intake, Purpose};
+use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
 use super::credentials::Password;
 use super::desired::DesiredProperties;
 use super::incoming::{ConnectionEvent, Inboxes};
@@ -33,8 +33,6 @@ use crate::protocol::topics;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long a closing connection may take to say goodbye.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
-/// How long the hub may take to answer what the session asks for itself.
-const OWN_REQUEST_TIME: Duration = Duration::from_secs(30);
 
 type ClientLink = Link<TlsStream<TcpStream>>;
 type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
@@ -347,21 +345,6 @@ impl Session {
         self.outbound.pause(true);
         let limit = u64::try_from(DRAIN_TIME.as_millis()).unwrap_or(u64::MAX);
         self.renew_unix_millis = Some(self.options.clock.unix_millis() + limit);
-    }
-}
-
-/// Ask for the desired properties on the session's own behalf.
-pub(super) fn desired_properties_request() -> Request<Purpose> {
-    let request_id = uuid::Uuid::new_v4().to_string();
-    let publish = rumqttc::mqttbytes::v4::Publish::new(
-        topics::twin_get(&request_id),
-        rumqttc::mqttbytes::QoS::AtLeastOnce,
-        " ",
-    );
-    Request {
-        operation: Operation::Call { publish, request_id },
-        reply: Reply::Owner(Purpose::DesiredProperties),
-        deadline: Some(Instant::now() + OWN_REQUEST_TIME),
     }
 }
 
