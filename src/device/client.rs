@@ -36,7 +36,7 @@ impl Client {
     /// # Errors
     /// `InvalidArgument` or `System` if there is nobody to trust.
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
-        let (host, port) = options.address();
+        let (host, port) = options.address()?;
         let target =
             Target { host: host.to_owned(), port, tls: tls::client_config(host, &options.roots, &[])? };
         let (control, controls) = unbounded_channel();

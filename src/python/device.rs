@@ -11,6 +11,7 @@ use super::answers::Answer;
 use super::errors::{CoreError, to_python};
 use super::mailbox::{Mailbox, kind_name};
 use super::operation::Operation;
+use super::roots::default_roots;
 use super::runtime;
 use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
 use crate::device::{Client, Credentials, Kind, Options};
@@ -38,14 +39,14 @@ struct ClientOptions {
 }
 
 impl ClientOptions {
-    fn into_core(self) -> Result<Options> {
+    fn into_core(self, default_roots: Roots) -> Result<Options> {
         let key = SasKey::from_base64(&self.shared_access_key)?;
         let credentials = Credentials::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) };
         let mut options = Options::new(self.host_name, self.device_id, self.module_id, credentials);
         options.gateway_host_name = self.gateway_host_name;
         options.user_agent = self.user_agent;
         options.model_id = self.model_id;
-        options.roots = self.server_verification_cert.map_or(Roots::System, Roots::Pem);
+        options.roots = self.server_verification_cert.map_or(default_roots, Roots::Pem);
         options.keep_alive_seconds = self.keep_alive;
         options.auto_connect = self.auto_connect;
         options.connection_retry = self.connection_retry;
@@ -66,8 +67,10 @@ struct DeviceClient {
 #[pymethods]
 impl DeviceClient {
     #[new]
-    fn new(options: ClientOptions) -> PyResult<Self> {
-        let client = options.into_core().and_then(|options| Client::new(options, &runtime::handle()?));
+    fn new(py: Python<'_>, options: ClientOptions) -> PyResult<Self> {
+        let client = options
+            .into_core(default_roots(py))
+            .and_then(|options| Client::new(options, &runtime::handle()?));
         let client = client.map_err(|error| to_python(&error))?;
         Ok(Self { client: Arc::new(client), process: std::process::id() })
     }
@@ -207,7 +210,8 @@ fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
 
 fn seconds(number: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(number).map_err(|error| {
-        Error::new(ErrorKind::InvalidArgument, format!("{number} s is no time")).caused_by(error)
+        Error::new(ErrorKind::InvalidArgument, format!("a time of {number:e} s is not possible"))
+            .caused_by(error)
     })
 }
 

@@ -156,6 +156,7 @@ impl Bell {
         let _ = (&self.ends.1).read(&mut [0; 64]);
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
     fn descriptor(&self) -> Option<i32> {
         use std::os::fd::AsRawFd;
         Some(self.ends.1.as_raw_fd())
@@ -174,7 +175,6 @@ impl Bell {
 
     fn quieten(&self) {}
 
-    #[expect(clippy::unnecessary_wraps, reason = "as on unix")]
     fn descriptor(&self) -> Option<i32> {
         None
     }

@@ -8,6 +8,7 @@ mod errors;
 mod hub;
 mod mailbox;
 mod operation;
+mod roots;
 mod runtime;
 mod service;
 
