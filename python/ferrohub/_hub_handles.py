@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from ferrohub import _native
 
@@ -44,6 +44,9 @@ class Handle(Protocol):
 
     def stop(self) -> None:
         """End the hub well."""
+
+    def kill(self) -> Exception | None:
+        """End the hub's process at once, or say why it can't be."""
 
 
 def open_handle(kind: type[ThreadHandle | ProcessHandle], options: Options) -> tuple[Handle | None, Exception | None]:
@@ -99,6 +102,10 @@ class ThreadHandle:
         """End the hub well."""
         self._hub.stop()
 
+    def kill(self) -> Exception | None:
+        """Say why this process can't be killed."""
+        return RuntimeError("only a hub in a process of its own can be killed: LocalHub(process=True)")
+
 
 class ProcessHandle:
     """A hub in a process of its own, which ends when this process does, however that ends."""
@@ -107,19 +114,18 @@ class ProcessHandle:
         self._process = _launch(options)
         self.pid = self._process.pid
         self._pending = _Pending()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests: IO[str] = self._process.stdin
+        self._requests = cast("IO[str]", self._process.stdin)
+        answers = cast("IO[str]", self._process.stdout)
         self._writing = threading.Lock()
-        first = self._process.stdout.readline()
+        first = answers.readline()
         ready: dict[str, Any] = json.loads(first) if first else {}
         if "port" not in ready:
             self.kill()
-            self._process.stdout.close()
+            answers.close()
             error = ready.get("error") or {"kind": "system", "message": "the hub's process ended before it was ready"}
             raise HubError(error["kind"], error["message"])
         self.description = ready
-        self._reader = threading.Thread(target=self._pending.read, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(target=self._pending.read, args=(answers,), daemon=True)
         self._reader.start()
 
     def ask(self, request: dict[str, Any]) -> tuple[Any, Exception | None]:
@@ -145,11 +151,12 @@ class ProcessHandle:
             self.kill()
         self._reader.join(STOP_TIMEOUT)
 
-    def kill(self) -> None:
+    def kill(self) -> Exception | None:
         """End the process at once."""
         self._process.kill()
         self._process.wait()
         self._close_input()
+        return None
 
     def _close_input(self) -> None:
         try:

@@ -60,6 +60,7 @@ class ServiceTransport:
         """Send and wait; gives (status, reason, headers, body, url, attempts, given up). Raises CoreError."""
 
 @final
+@final
 class Hub:
     """A running local hub; requests and answers are JSON texts."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from typing_extensions import Self
+
 __all__ = ["LocalHub", "TelemetryMessage"]
 
 # JSON has no infinity.
@@ -91,7 +93,7 @@ class LocalHub:
         if handle is not None:
             handle.stop()
 
-    def __enter__(self) -> LocalHub:
+    def __enter__(self) -> Self:
         if (error := self._start()) is not None:
             raise error
         return self
@@ -101,7 +103,7 @@ class LocalHub:
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> LocalHub:
+    async def __aenter__(self) -> Self:
         if (error := await _elsewhere(self._start)) is not None:
             raise error
         return self
@@ -118,11 +120,9 @@ class LocalHub:
 
     def kill(self) -> None:
         """End the hub's process at once, as a crash would (SIGKILL). Needs `process=True`."""
-        handle = self._running()
-        if not isinstance(handle, handles.ProcessHandle):
-            raise RuntimeError("only a hub in a process of its own can be killed: LocalHub(process=True)")
+        if (error := self._running().kill()) is not None:
+            raise error
         self._handle = None
-        handle.kill()
 
     def restart(self) -> None:
         """Start the hub again on the same port, with the same data file and key. What is in memory only is gone.
@@ -232,11 +232,15 @@ class LocalHub:
             return error
         self._handle = handle
         self._description = handle.description
-        for note in handle.description["notes"]:
-            warnings.warn(note, RuntimeWarning, stacklevel=3)
         # A hub that is started again is to be found where it was, and to know its old connection strings.
         chosen = self._options.key is not None or self._options.host_name is not None
         self._options = self._options._replace(port=self.port, key=self._owner_key() if chosen else None)
+        try:
+            for note in handle.description["notes"]:
+                warnings.warn(note, RuntimeWarning, stacklevel=3)
+        except RuntimeWarning as warning:  # Warnings are errors here.
+            self.stop()
+            return warning.with_traceback(None)
         return None
 
     def _owner_key(self) -> str:

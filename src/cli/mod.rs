@@ -5,6 +5,7 @@
 mod attached;
 mod connection_string;
 mod output;
+mod signals;
 mod state_file;
 mod up;
 

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::attached;
 use super::output::{complain, say, say_without_waiting};
+use super::signals::Signals;
 use super::state_file::{RunningHub, StateFile, running_hub};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::hub::control::describe_error;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
 
@@ -29,7 +30,8 @@ pub(super) struct Up {
     /// Name by which other machines reach this hub; it then listens on every interface
     #[arg(long, value_name = "NAME")]
     host_name: Option<String>,
-    /// `random`: a key of this hub's own in place of the well-known one
+    /// `random`: a key of this hub's own in place of the well-known one; `FERROHUB_KEY` in the environment
+    /// gives one in base64
     #[arg(long, value_name = "random", value_parser = ["random"])]
     key: Option<String>,
     /// Print one JSON line when ready, for programs
@@ -88,67 +90,6 @@ impl Up {
             Err(_) => OwnerKey::WellKnown,
         }
     }
-}
-
-/// What ends the hub from outside; none of it is missed from the moment this exists.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).map_err(cannot_listen);
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    /// Resolves at Ctrl-C and when the process is asked to end.
-    async fn interrupted(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    /// Resolves when the process is asked to end. Ctrl-C is for the program that this hub belongs to.
-    async fn terminated(mut self) {
-        self.terminate.recv().await;
-    }
-}
-
-#[cfg(windows)]
-struct Signals {
-    interrupt: tokio::signal::windows::CtrlC,
-    terminate: tokio::signal::windows::CtrlBreak,
-}
-
-#[cfg(windows)]
-impl Signals {
-    fn listen() -> Result<Self> {
-        use tokio::signal::windows::{ctrl_break, ctrl_c};
-        Ok(Self {
-            interrupt: ctrl_c().map_err(cannot_listen)?,
-            terminate: ctrl_break().map_err(cannot_listen)?,
-        })
-    }
-
-    async fn interrupted(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    async fn terminated(mut self) {
-        self.terminate.recv().await;
-    }
-}
-
-fn cannot_listen(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::System, "the signals that end the hub can't be listened to").caused_by(error)
 }
 
 /// A hub works without its state file, so a failure is told and no more.

@@ -64,7 +64,7 @@ pub(super) fn server_certificate(
             (authority, ca_file, Some(note))
         }
     };
-    let (certificate, key) = authority.issue(host_name).map_err(cannot_make)?;
+    let (certificate, key) = authority.issue().map_err(cannot_make)?;
     Ok(ServerCertificate { chain: vec![certificate], key, ca_file, note })
 }
 
@@ -115,10 +115,9 @@ impl Authority {
         })
     }
 
-    fn issue(
-        self,
-        host_name: Option<&str>,
-    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+    /// A server certificate for the names of this machine, and for the hub's own if it has one.
+    fn issue(self) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+        let host_name = self.host_name.as_deref();
         let key = KeyPair::generate()?;
         let names: Vec<String> = LOCAL_NAMES.into_iter().chain(host_name).map(str::to_owned).collect();
         let now = OffsetDateTime::now_utc();
@@ -130,7 +129,7 @@ impl Authority {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::new(authority_parameters(&self.key, self.host_name.as_deref()), self.key);
+        let issuer = Issuer::new(authority_parameters(&self.key, host_name), self.key);
         let certificate = parameters.signed_by(&key, &issuer)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         Ok((certificate.into(), key.into()))
@@ -213,4 +212,84 @@ fn temporary_folder() -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("ferrohub-{}", uuid::Uuid::new_v4().simple()));
     private_file::create_folder(&folder).map_err(|error| cannot_write(&folder, error))?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(folder: &Path, name: &str) -> String {
+        fs::read_to_string(folder.join(name)).unwrap()
+    }
+
+    #[test]
+    fn hubs_that_start_at_once_share_one_ca() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("not/yet/there");
+        let start = || server_certificate(Some(&home), None).map(|certificate| certificate.note);
+        std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            for start in starts {
+                assert_eq!(start.join().unwrap().unwrap(), None);
+            }
+        });
+        let published = read(&home, home::CA_CERTIFICATE);
+        assert!(read(&home, home::CA_KEY).ends_with(&published));
+        assert_eq!(start().unwrap(), None);
+        assert_eq!(read(&home, home::CA_CERTIFICATE), published, "the next start uses it again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_the_cas_key() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        server_certificate(Some(folder.path()), None).unwrap();
+        let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(home::CA_KEY), mode(home::CA_CERTIFICATE)), (0o600, 0o644));
+    }
+
+    #[test]
+    fn a_lost_certificate_is_published_again_and_a_broken_or_ending_ca_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        server_certificate(Some(home), None).unwrap();
+        let first = read(home, home::CA_CERTIFICATE);
+        fs::remove_file(home.join(home::CA_CERTIFICATE)).unwrap();
+        server_certificate(Some(home), None).unwrap();
+        assert_eq!(read(home, home::CA_CERTIFICATE), first);
+
+        let key_file = read(home, home::CA_KEY);
+        let (first_line, rest) = key_file.split_once('\n').unwrap();
+        let soon = (OffsetDateTime::now_utc() + SERVER_LIFETIME).format(&Rfc3339).unwrap();
+        assert!(first_line > &*format!("{VALID_UNTIL}{soon}"));
+        for broken in [String::new(), rest.to_owned(), format!("{VALID_UNTIL}{soon}\n{rest}")] {
+            fs::write(home.join(home::CA_KEY), broken).unwrap();
+            let before = read(home, home::CA_CERTIFICATE);
+            server_certificate(Some(home), None).unwrap();
+            assert_ne!(read(home, home::CA_CERTIFICATE), before);
+        }
+    }
+
+    #[test]
+    fn without_a_folder_that_can_be_written_to_the_ca_is_temporary_and_a_note_says_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for home in [Some(file.path().join("home")), None] {
+            let certificate = server_certificate(home.as_deref(), None).unwrap();
+            assert!(certificate.ca_file.exists());
+            assert!(certificate.note.unwrap().contains("Set FERROHUB_HOME"));
+            fs::remove_dir_all(certificate.ca_file.parent().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_hub_of_another_name_leaves_the_trusted_ca_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["hub.example.test", "192.0.2.1", "2001:db8::1"] {
+            let certificate = server_certificate(Some(folder.path()), Some(name)).unwrap();
+            assert!(certificate.ca_file.exists());
+            assert_ne!(certificate.ca_file, folder.path().join(home::CA_CERTIFICATE));
+        }
+        assert!(!folder.path().join(home::CA_CERTIFICATE).exists());
+    }
 }

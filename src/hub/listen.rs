@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 const ATTEMPTS: usize = 32;
 
 /// Where Microsoft's packages look for MQTT; they know no other port.
-pub(super) const MQTT_PORT: u16 = 8883;
+const MQTT_PORT: u16 = 8883;
 /// REST without a port.
-pub(super) const HTTPS_PORT: u16 = 443;
+const HTTPS_PORT: u16 = 443;
 const STANDARD_PORTS: [u16; 2] = [MQTT_PORT, HTTPS_PORT];
 
 /// Which addresses to listen on.
@@ -25,8 +25,39 @@ pub(super) enum Reach {
     Everywhere,
 }
 
+/// What a hub listens on.
+pub(super) struct Ports {
+    /// The port for everything.
+    pub(super) main: u16,
+    /// Whether everything is on 443 too.
+    pub(super) https: bool,
+    pub(super) listeners: Vec<TcpListener>,
+    /// Why 443 is not among them although it was asked for.
+    pub(super) note: Option<String>,
+}
+
+impl Ports {
+    /// Listen on this port (0: any) and, if asked for, on the standard ones. Many systems keep 443 for root
+    /// or have a web server there, and only some clients need it: it may be missing.
+    pub(super) async fn listen(reach: Reach, port: u16, standard: bool) -> Result<Self> {
+        let (main, listeners) = listen(reach, port).await?;
+        let mut ports = Self { main, https: false, listeners, note: None };
+        if standard {
+            ports.listeners.extend(listen(reach, MQTT_PORT).await?.1);
+            match listen(reach, HTTPS_PORT).await {
+                Ok((_, listeners)) => {
+                    ports.https = true;
+                    ports.listeners.extend(listeners);
+                }
+                Err(error) => ports.note = Some(format!("REST is not on 443: {}", error.message())),
+            }
+        }
+        Ok(ports)
+    }
+}
+
 /// Listen on a port; 0 finds one that is free on both addresses.
-pub(super) async fn listen(reach: Reach, port: u16) -> Result<(u16, Vec<TcpListener>)> {
+async fn listen(reach: Reach, port: u16) -> Result<(u16, Vec<TcpListener>)> {
     let mut attempt = 0;
     loop {
         match try_listen(reach, port).await {

@@ -16,7 +16,7 @@ use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
 use super::keys::OwnerKey;
-use super::listen::{self, HTTPS_PORT, MQTT_PORT, Reach};
+use super::listen::{Ports, Reach};
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
 use super::{HubError, HubSettings, HubState, Statistics};
@@ -73,7 +73,8 @@ impl Hub {
     /// can't; the text says what to do.
     pub async fn start(options: HubOptions) -> Result<Self> {
         let public_name = public_name(&options)?;
-        let ports = Ports::listen(&options, public_name).await?;
+        let reach = if public_name.is_some() { Reach::Everywhere } else { Reach::Loopback };
+        let ports = Ports::listen(reach, options.port, options.standard_ports).await?;
         let home = options.home.clone().or_else(home::data_dir);
         let certificate = server_certificate(home.as_deref(), public_name)?;
         let host = public_name.unwrap_or("localhost");
@@ -92,7 +93,7 @@ impl Hub {
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
         let server = tokio::spawn(accept_all(ports.listeners, endpoint, state.connections.clone(), stop));
         Ok(Self {
-            address: if ports.https { host.to_owned() } else { format!("{host}:{}", ports.main) },
+            address: address(host, (!ports.https).then_some(ports.main)),
             port: ports.main,
             notes: ports.note.into_iter().chain(certificate.note).collect(),
             ca_file: certificate.ca_file,
@@ -193,6 +194,12 @@ impl Drop for Hub {
     }
 }
 
+/// A host name as in connection strings. The brackets of an IPv6 address set it apart from the port.
+fn address(host: &str, port: Option<u16>) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+}
+
 fn service_error(error: HubError) -> Error {
     Error::new(ErrorKind::Service(error.code().status()), "the hub can't answer").caused_by(error)
 }
@@ -213,34 +220,6 @@ fn public_name(options: &HubOptions) -> Result<Option<&str>> {
         return refuse("give a DNS name or an IP address, without a port");
     }
     Ok(Some(name))
-}
-
-/// What the hub listens on.
-struct Ports {
-    main: u16,
-    /// Whether REST answers on 443 too.
-    https: bool,
-    listeners: Vec<TcpListener>,
-    note: Option<String>,
-}
-
-impl Ports {
-    async fn listen(options: &HubOptions, public_name: Option<&str>) -> Result<Self> {
-        let reach = if public_name.is_some() { Reach::Everywhere } else { Reach::Loopback };
-        let (main, listeners) = listen::listen(reach, options.port).await?;
-        let mut ports = Self { main, https: false, listeners, note: None };
-        if options.standard_ports {
-            ports.listeners.extend(listen::listen(reach, MQTT_PORT).await?.1);
-            match listen::listen(reach, HTTPS_PORT).await {
-                Ok((_, listeners)) => {
-                    ports.https = true;
-                    ports.listeners.extend(listeners);
-                }
-                Err(error) => ports.note = Some(format!("REST is not on 443: {}", error.message())),
-            }
-        }
-        Ok(ports)
-    }
 }
 
 /// Take connections until the hub stops; then end them all.

@@ -14,6 +14,8 @@ pub const METHODS: &str = "$iothub/methods/POST/#";
 const TWIN_RESPONSE: &str = "$iothub/twin/res/";
 const DESIRED_PATCH: &str = "$iothub/twin/PATCH/properties/desired/";
 const REPORTED_PATCH: &str = "$iothub/twin/PATCH/properties/reported/";
+const METHOD_REQUEST: &str = "$iothub/methods/POST/";
+const METHOD_RESPONSE: &str = "$iothub/methods/res/";
 const TWIN_GET: &str = "$iothub/twin/GET/";
 
 /// `devices/{device}[/modules/{module}]/messages/events/`: telemetry, followed by its properties.
@@ -116,11 +118,76 @@ pub fn is_desired_patch(topic: &str) -> bool {
     topic.starts_with(DESIRED_PATCH)
 }
 
+/// The hub's call of a direct method.
+#[must_use]
+pub fn method_request(name: &str, request_id: &str) -> String {
+    format!("{METHOD_REQUEST}{}/?$rid={}", quote_component(name), quote_component(request_id))
+}
+
+/// A direct method's name and the id its response has to carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodRequest {
+    /// As the back end called it.
+    pub name: String,
+    /// Chosen by the hub.
+    pub request_id: String,
+}
+
+/// Parse the topic of a call of a direct method.
+#[must_use]
+pub fn parse_method_request(topic: &str) -> Option<MethodRequest> {
+    let (name, query) = topic.strip_prefix(METHOD_REQUEST)?.split_once('/')?;
+    Some(MethodRequest { name: unquote(name)?, request_id: query_value(query, "$rid")? })
+}
+
+/// A device's response to a direct method.
+#[must_use]
+pub fn method_response(status: i64, request_id: &str) -> String {
+    format!("{METHOD_RESPONSE}{}/?$rid={}", quote_component(&status.to_string()), quote_component(request_id))
+}
+
+/// Parse the topic of a response: status and request id.
+#[must_use]
+pub fn parse_method_response(topic: &str) -> Option<(i64, String)> {
+    let (status, query) = topic.strip_prefix(METHOD_RESPONSE)?.split_once('/')?;
+    Some((unquote(status)?.parse().ok()?, query_value(query, "$rid")?))
+}
+
+/// A cloud-to-device message, its properties encoded.
+#[must_use]
+pub fn cloud_to_device(device: &str, properties: &str) -> String {
+    format!("devices/{device}/messages/devicebound/{properties}")
+}
+
+/// The encoded properties of a cloud-to-device message to this device.
+#[must_use]
+pub fn parse_cloud_to_device<'a>(topic: &'a str, device: &str) -> Option<&'a str> {
+    topic.strip_prefix("devices/")?.strip_prefix(device)?.strip_prefix("/messages/devicebound/")
+}
+
+/// A message on one of a module's inputs, its properties encoded.
+#[must_use]
+pub fn input(device: &str, module: &str, name: &str, properties: &str) -> String {
+    format!("{}/inputs/{}/{properties}", party(device, Some(module)), quote_component(name))
+}
+
+/// The input's name and the encoded properties of a message to this module.
+#[must_use]
+pub fn parse_input<'a>(topic: &'a str, device: &str, module: &str) -> Option<(String, &'a str)> {
+    let rest = topic.strip_prefix(&format!("{}/inputs/", party(device, Some(module))))?;
+    let (name, properties) = rest.split_once('/').unwrap_or((rest, ""));
+    Some((unquote(name)?, properties))
+}
+
+fn unquote(text: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(Into::into)
+}
+
 /// The decoded value of a key in `?key=value&key=value`.
 fn query_value(query: &str, key: &str) -> Option<String> {
     let pairs = query.strip_prefix('?')?.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| *name == key)?;
-    percent_encoding::percent_decode_str(value).decode_utf8().ok().map(Into::into)
+    unquote(value)
 }
 
 #[cfg(test)]
@@ -151,6 +218,23 @@ mod tests {
         let response = TwinResponse { status: 429, request_id: "a/b".into() };
         assert_eq!(parse_twin_response(&twin_response(429, "a/b", None)), Some(response));
         assert!(is_desired_patch(&desired_patch(2)));
+    }
+
+    #[test]
+    fn calls_and_messages_are_read_as_they_are_built() {
+        assert_eq!(method_request("get Max", "1f"), "$iothub/methods/POST/get%20Max/?$rid=1f");
+        let request = MethodRequest { name: "get Max".into(), request_id: "1f".into() };
+        assert_eq!(parse_method_request("$iothub/methods/POST/get%20Max/?$rid=1f"), Some(request));
+        assert_eq!(method_response(200, "1"), "$iothub/methods/res/200/?$rid=1");
+        assert_eq!(parse_method_response("$iothub/methods/res/-7/?$rid=1f"), Some((-7, "1f".into())));
+        let topic = cloud_to_device("d", "%24.mid=1&a=b");
+        assert_eq!(topic, "devices/d/messages/devicebound/%24.mid=1&a=b");
+        assert_eq!(parse_cloud_to_device(&topic, "d"), Some("%24.mid=1&a=b"));
+        assert_eq!(parse_cloud_to_device(&topic, "dd"), None);
+        let topic = input("d", "m", "in 1", "a=b");
+        assert_eq!(topic, "devices/d/modules/m/inputs/in%201/a=b");
+        assert_eq!(parse_input(&topic, "d", "m"), Some(("in 1".into(), "a=b")));
+        assert_eq!(parse_input("devices/d/modules/m/inputs/x", "d", "m"), Some(("x".into(), "")));
     }
 
     #[test]

@@ -122,11 +122,14 @@ fn stopped() -> PyErr {
     PyRuntimeError::new_err("the hub is stopped")
 }
 
-/// Run the `ferrohub` command with these arguments; returns the exit code. Ctrl-C is the command's own.
+/// Run the `ferrohub` command with these arguments, on the main thread; returns the exit code.
 #[pyfunction]
-fn cli_main(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+fn cli_main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
+    // Ctrl-C is the command's own. Python's handler would be called as well, and raise when it returns.
+    let signal = py.import("signal")?;
+    signal.call_method1("signal", (signal.getattr("SIGINT")?, signal.getattr("SIG_DFL")?))?;
     let command_line = std::iter::once("ferrohub".into()).chain(arguments);
-    py.detach(|| crate::cli::run(command_line))
+    Ok(py.detach(|| crate::cli::run(command_line)))
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -91,8 +91,8 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         // Packets may have come with CONNECT.
         self.handle_packets(incoming).await?;
         loop {
+            // In no fixed order: neither a busy client nor a busy twin may keep the other waiting.
             tokio::select! {
-                biased;
                 reason = &mut self.connection.closed => {
                     return Err(Ending::Closed(reason.unwrap_or_default()));
                 }
