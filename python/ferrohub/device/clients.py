@@ -6,14 +6,14 @@ connection is made again, calls wait for it, at most their time: 120 s for messa
 
 from __future__ import annotations
 
-import json
 import warnings
 
 from ferrohub._frames import one_frame
 from ferrohub._native import DeviceClient
-from ferrohub.device import exceptions
+from ferrohub.device import _json, exceptions
 from ferrohub.device._errors import call
-from ferrohub.device.message import SIZE_LIMIT, Message, payload, properties
+from ferrohub.device.constant import TELEMETRY_MESSAGE_SIZE_LIMIT
+from ferrohub.device.message import Message, payload, properties
 from ferrohub.device.options import ClientOptions
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ class GenericIoTHubClient:
         """
         if not isinstance(message, Message):
             message = Message(message)
-        if message.get_size() > SIZE_LIMIT:
+        if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
             raise ValueError("Size of telemetry message can not exceed 256 KB.")
         try:
             wire = properties(message), payload(message.data)
@@ -110,7 +110,7 @@ class GenericIoTHubClient:
         Raises OperationTimeout after 30 s, ClientError if the hub refuses (its cause is the ServiceError).
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins
         """
-        twin: dict[str, Any] = json.loads(call(self._core.get_twin, TWIN_TIMEOUT))
+        twin: dict[str, Any] = _json.parse(call(self._core.get_twin, TWIN_TIMEOUT))
         return twin
 
     @one_frame
@@ -119,7 +119,7 @@ class GenericIoTHubClient:
 
         Raises as `get_twin`.
         """
-        patch = json.dumps(reported_properties_patch).encode()
+        patch = _json.write(reported_properties_patch)
         call(self._core.patch_reported_properties, patch, TWIN_TIMEOUT)
 
     @one_frame
@@ -142,7 +142,7 @@ class GenericIoTHubClient:
         patch = call(self._core.next_desired_patch, timeout if block else 0.0)
         if patch is None:
             return None
-        received: dict[str, Any] = json.loads(patch)
+        received: dict[str, Any] = _json.parse(patch)
         return received
 
 
