@@ -78,6 +78,12 @@ fn tls_setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::System, "TLS could not be set up").caused_by(error)
 }
 
+/// Whether this system has roots; slim containers have none, and another bundle has to be named.
+#[must_use]
+pub fn system_has_roots() -> bool {
+    !system_roots().is_empty()
+}
+
 /// The system's roots, read once per process: reading them costs milliseconds, and a program may have
 /// a thousand clients. Certificates that can't be read are left out.
 fn system_roots() -> &'static RootCertStore {
@@ -85,19 +91,8 @@ fn system_roots() -> &'static RootCertStore {
     ROOTS.get_or_init(|| {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if store.is_empty() {
-            let fallback = fallback_bundle().get().map(|path| bundle_certificates(path));
-            store.add_parsable_certificates(fallback.and_then(Result::ok).unwrap_or_default());
-        }
         store
     })
-}
-
-/// A bundle to use where the system has no roots (slim containers): certifi's, named by the Python layer.
-#[must_use]
-pub fn fallback_bundle() -> &'static OnceLock<std::path::PathBuf> {
-    static BUNDLE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    &BUNDLE
 }
 
 /// Read anew for each client: the hub may have made it a moment ago.

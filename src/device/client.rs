@@ -8,25 +8,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use super::conversation::Purpose;
+use super::conversation::{Purpose, desired_properties_request};
+use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
-use super::session::{Control, Session, Shared, desired_properties_request};
+use super::session::{Control, Session, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Operation, Promise, Reply, Request, Target, receipt};
+use crate::mqtt::{Operation, Promise, Receipt, Reply, Request, Target, receipt};
 use crate::protocol::topics;
 use crate::tls;
 
 /// A device or module client. Dropped, it disconnects.
-#[derive(Debug)]
 pub struct Client {
     options: Arc<Options>,
     control: UnboundedSender<Control>,
     requests: UnboundedSender<Request<Purpose>>,
     shared: Arc<Shared>,
     /// Locked while a subscription is made, so that it is made once.
-    subscribed: tokio::sync::Mutex<BTreeSet<String>>,
+    subscribed: Mutex<BTreeSet<String>>,
 }
 
 impl Client {
@@ -35,7 +36,7 @@ impl Client {
     /// # Errors
     /// `InvalidArgument` or `System` if there is nobody to trust.
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
-        let (host, port) = options.address();
+        let (host, port) = options.address()?;
         let target =
             Target { host: host.to_owned(), port, tls: tls::client_config(host, &options.roots, &[])? };
         let (control, controls) = unbounded_channel();
@@ -43,7 +44,7 @@ impl Client {
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
         let session = Session::new(Arc::clone(&options), target, controls, incoming, Arc::clone(&shared));
         runtime.spawn(session.run());
-        Ok(Self { options, control, requests, shared, subscribed: tokio::sync::Mutex::default() })
+        Ok(Self { options, control, requests, shared, subscribed: Mutex::default() })
     }
 
     /// Whether the client is connected at this moment.
@@ -82,20 +83,23 @@ impl Client {
         receipt.await.map(drop)
     }
 
-    /// Send telemetry; done when the hub has it. `properties` are encoded by [`crate::protocol::properties`].
+    /// Send telemetry; done when the hub has it. It is queued before this returns, so that messages go out in the
+    /// order of the calls. `properties` are encoded by [`crate::protocol::properties`].
     ///
     /// # Errors
     /// `InvalidArgument` if it can't be published, `Timeout` after `timeout` (None: never), the connection's
     /// errors, each saying whether the message was sent.
-    pub async fn send_telemetry(
+    pub fn send_telemetry(
         &self,
         properties: &str,
         payload: Bytes,
         timeout: Option<Duration>,
-    ) -> Result<()> {
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
         let mut topic = topics::telemetry(&self.options.device_id, self.options.module_id.as_deref());
         topic.push_str(properties);
-        self.request(Operation::publish(topic, payload)?, deadline(timeout)).await.map(drop)
+        let operation = Operation::publish(topic, payload);
+        let receipt = operation.and_then(|operation| self.queue(operation, deadline(timeout)));
+        async { receipt?.await.map(drop) }
     }
 
     /// The twin as JSON: `{"desired": {…, "$version": n}, "reported": {…, "$version": m}}`.
@@ -122,41 +126,132 @@ impl Client {
         self.request(Operation::call(topic, patch, request_id)?, deadline).await.map(drop)
     }
 
-    /// Ask the hub for patches of desired properties from now on; at once if that was done before.
+    /// Ask the hub for what is of this kind from now on; at once if that was done before.
     ///
     /// # Errors
     /// `Protocol` if the hub refuses, `Timeout` after `timeout` (None: never), the connection's errors.
-    pub async fn enable_desired_patches(&self, timeout: Option<Duration>) -> Result<()> {
+    pub async fn enable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
         let deadline = deadline(timeout);
-        let ensure = self.options.ensure_desired_properties;
-        if ensure {
+        let refreshed = kind == Kind::DesiredPatch && self.options.ensure_desired_properties;
+        if refreshed {
             self.subscribe(topics::TWIN_RESPONSES.to_owned(), deadline).await?;
         }
-        let new = self.subscribe(topics::DESIRED_PATCHES.to_owned(), deadline).await?;
-        if new && ensure {
+        let Some(filter) = self.filter(kind) else { return Ok(()) };
+        if self.subscribe(filter, deadline).await? && refreshed {
             // Learn which version stands now: what is newer after a reconnect was missed.
             self.requests.send(desired_properties_request()).map_err(|_| shut_down())?;
         }
         Ok(())
     }
 
+    /// Ask the hub for it no more.
+    ///
+    /// # Errors
+    /// As [`Client::enable`].
+    pub async fn disable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
+        let Some(filter) = self.filter(kind) else { return Ok(()) };
+        let deadline = deadline(timeout);
+        let mut subscribed = self.lock_subscriptions(deadline).await?;
+        if subscribed.remove(&filter) {
+            self.request(Operation::Unsubscribe(filter), deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// What to subscribe to; messages are cloud-to-device for a device, those on its inputs for a module.
+    fn filter(&self, kind: Kind) -> Option<String> {
+        let device = &self.options.device_id;
+        match (kind, &self.options.module_id) {
+            (Kind::DesiredPatch, _) => Some(topics::DESIRED_PATCHES.to_owned()),
+            (Kind::Method, _) => Some(topics::METHODS.to_owned()),
+            (Kind::Message, Some(module)) => Some(topics::inputs_filter(device, module)),
+            (Kind::Message, None) => Some(topics::cloud_to_device_filter(device)),
+            (Kind::Event, _) => None,
+        }
+    }
+
     /// The next patch of desired properties, as JSON with `$version`, when it has come.
-    pub async fn next_desired_patch(&self) -> Bytes {
-        self.shared.desired_patches.take().await
+    ///
+    /// # Errors
+    /// `ShutDown` once the client has been shut down.
+    pub async fn next_desired_patch(&self) -> Result<Bytes> {
+        self.while_alive(self.shared.inboxes.desired_patches.take()).await
     }
 
     /// A patch that has come already.
     #[must_use]
     pub fn desired_patch_now(&self) -> Option<Bytes> {
-        self.shared.desired_patches.take_now()
+        self.shared.inboxes.desired_patches.take_now()
+    }
+
+    /// The next message, when it has come; on this input, or any that nobody receives by name.
+    ///
+    /// # Errors
+    /// `ShutDown` once the client has been shut down.
+    pub async fn next_message(&self, input: Option<&str>) -> Result<ReceivedMessage> {
+        self.while_alive(self.shared.inboxes.messages.open(input).take()).await
+    }
+
+    /// A message that has come already.
+    #[must_use]
+    pub fn message_now(&self, input: Option<&str>) -> Option<ReceivedMessage> {
+        self.shared.inboxes.messages.open(input).take_now()
+    }
+
+    /// The next call of this method, or of any that nobody receives by name, when it has come.
+    ///
+    /// # Errors
+    /// `ShutDown` once the client has been shut down.
+    pub async fn next_method(&self, name: Option<&str>) -> Result<MethodCall> {
+        self.while_alive(self.shared.inboxes.methods.open(name).take()).await
+    }
+
+    /// A call that has come already.
+    #[must_use]
+    pub fn method_now(&self, name: Option<&str>) -> Option<MethodCall> {
+        self.shared.inboxes.methods.open(name).take_now()
+    }
+
+    /// Answer a call of a direct method; done when the hub has the answer. `payload` is JSON.
+    ///
+    /// # Errors
+    /// As [`Client::send_telemetry`].
+    pub async fn respond_to_method(
+        &self,
+        request_id: &str,
+        status: i64,
+        payload: Bytes,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        let topic = topics::method_response(status, request_id);
+        self.request(Operation::publish(topic, payload)?, deadline(timeout)).await.map(drop)
+    }
+
+    /// News of the connection that has come already.
+    #[must_use]
+    pub fn event_now(&self) -> Option<ConnectionEvent> {
+        self.shared.inboxes.events.take_now()
+    }
+
+    /// Tell this watcher, instead of the last, when something new has come. Events are kept only while one watches.
+    pub fn watch(&self, watcher: Option<Watcher>) {
+        self.shared.inboxes.watch(watcher);
+    }
+
+    /// Wait for something that only a living session brings.
+    async fn while_alive<T>(&self, arrival: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            item = arrival => Ok(item),
+            () = self.requests.closed() => Err(shut_down()),
+        }
     }
 
     /// Subscribe once in the client's life; the session renews it. Whether it is new.
     async fn subscribe(&self, filter: String, deadline: Option<Instant>) -> Result<bool> {
-        let mut subscribed = match deadline {
-            Some(deadline) => timeout_at(deadline, self.subscribed.lock()).await.map_err(|_| late())?,
-            None => self.subscribed.lock().await,
-        };
+        if self.requests.is_closed() {
+            return Err(shut_down());
+        }
+        let mut subscribed = self.lock_subscriptions(deadline).await?;
         if subscribed.contains(&filter) {
             return Ok(false);
         }
@@ -165,11 +260,25 @@ impl Client {
         Ok(true)
     }
 
+    async fn lock_subscriptions(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<MutexGuard<'_, BTreeSet<String>>> {
+        match deadline {
+            Some(deadline) => timeout_at(deadline, self.subscribed.lock()).await.map_err(|_| late()),
+            None => Ok(self.subscribed.lock().await),
+        }
+    }
+
     async fn request(&self, operation: Operation, deadline: Option<Instant>) -> Result<Bytes> {
+        self.queue(operation, deadline)?.await
+    }
+
+    fn queue(&self, operation: Operation, deadline: Option<Instant>) -> Result<Receipt> {
         let (promise, receipt) = receipt();
         let request = Request { operation, reply: Reply::Caller(promise), deadline };
         self.requests.send(request).map_err(|_| shut_down())?;
-        receipt.await
+        Ok(receipt)
     }
 }
 

@@ -4,17 +4,19 @@
 //! - `session`: connects, reconnects, renews, replays; the one owner of the connection. `conversation`:
 //!   what it says and hears while connected.
 //! - `credentials`: where passwords come from; `desired`: which patches of desired properties are new;
-//!   `inbox`: what came and waits to be received.
+//!   `incoming` and `inbox`: what came and waits to be received.
 
 mod client;
 mod conversation;
 mod credentials;
 mod desired;
 mod inbox;
+mod incoming;
 mod options;
 mod retry;
 mod session;
 
 pub use client::Client;
 pub use credentials::Credentials;
+pub use incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 pub use options::Options;

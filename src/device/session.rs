@@ -19,10 +19,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
-use super::conversation::{Conversation, Intake, Purpose};
+use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
 use super::credentials::Password;
 use super::desired::DesiredProperties;
-use super::inbox::Inbox;
+use super::incoming::{ConnectionEvent, Inboxes};
 use super::options::Options;
 use super::retry::Backoff;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,17 +33,15 @@ use crate::protocol::topics;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long a closing connection may take to say goodbye.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
-/// How long the hub may take to answer what the session asks for itself.
-const OWN_REQUEST_TIME: Duration = Duration::from_secs(30);
 
 type ClientLink = Link<TlsStream<TcpStream>>;
 type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
 
 /// What the client's handle and its session both see.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Shared {
     pub(super) connected: AtomicBool,
-    pub(super) desired_patches: Inbox,
+    pub(super) inboxes: Inboxes,
 }
 
 /// What the program asks of the connection itself.
@@ -160,7 +158,8 @@ impl Session {
         };
         let activity = async {
             if let Phase::Online(link, _) = phase {
-                let mut conversation = Conversation { outbound, intake, desired, shared };
+                let mut conversation =
+                    Conversation { outbound, intake, desired, inboxes: &shared.inboxes, options };
                 return Event::Ended(link.run(&mut conversation).await);
             }
             poll_fn(|context| {
@@ -197,7 +196,7 @@ impl Session {
     }
 
     async fn disconnect(&mut self) {
-        if let Phase::Online(link, _) = self.leave_phase() {
+        if let Phase::Online(link, _) = self.leave_phase(None) {
             say_goodbye(*link).await;
         }
         self.reconnecting = false;
@@ -206,9 +205,13 @@ impl Session {
         self.fail(&cancelled);
     }
 
-    /// Go to `Idle`; what the phase held is returned.
-    fn leave_phase(&mut self) -> Phase {
-        self.shared.connected.store(false, Ordering::Release);
+    /// Go to `Idle`; what the phase held is returned. `reason` says why, if the program did not ask for it.
+    fn leave_phase(&mut self, reason: Option<&Error>) -> Phase {
+        if self.shared.connected.swap(false, Ordering::AcqRel) {
+            // Their answers belong to the connection that is gone.
+            self.shared.inboxes.methods.clear();
+            self.shared.inboxes.put_event(ConnectionEvent::Disconnected(reason.cloned()));
+        }
         self.renew_unix_millis = None;
         self.renewing = false;
         self.outbound.pause(false);
@@ -266,6 +269,7 @@ impl Session {
         self.reconnecting = self.options.connection_retry;
         self.renew_unix_millis = self.next_renewal.take();
         self.shared.connected.store(true, Ordering::Release);
+        self.shared.inboxes.put_event(ConnectionEvent::Connected);
         self.phase = Phase::Online(Box::new(link), Instant::now());
         for promise in self.connecting.drain(..) {
             promise.complete(Ok(Bytes::new()));
@@ -283,7 +287,10 @@ impl Session {
     }
 
     fn not_connected(&mut self, error: &Error) {
-        self.leave_phase();
+        self.leave_phase(None);
+        if self.reconnecting {
+            self.shared.inboxes.put_event(ConnectionEvent::Failed(error.clone()));
+        }
         if self.reconnecting && self.is_worth_another_attempt(error) {
             for promise in self.connecting.drain(..) {
                 promise.complete(Err(error.clone()));
@@ -307,7 +314,9 @@ impl Session {
 
     fn ended(&mut self, error: &Error) {
         let renewing = self.renewing;
-        let Phase::Online(link, since) = self.leave_phase() else { return };
+        let Phase::Online(link, since) = self.leave_phase(if renewing { None } else { Some(error) }) else {
+            return;
+        };
         if renewing {
             tokio::spawn(say_goodbye(*link));
             return self.dial();
@@ -336,21 +345,6 @@ impl Session {
         self.outbound.pause(true);
         let limit = u64::try_from(DRAIN_TIME.as_millis()).unwrap_or(u64::MAX);
         self.renew_unix_millis = Some(self.options.clock.unix_millis() + limit);
-    }
-}
-
-/// Ask for the desired properties on the session's own behalf.
-pub(super) fn desired_properties_request() -> Request<Purpose> {
-    let request_id = uuid::Uuid::new_v4().to_string();
-    let publish = rumqttc::mqttbytes::v4::Publish::new(
-        topics::twin_get(&request_id),
-        rumqttc::mqttbytes::QoS::AtLeastOnce,
-        " ",
-    );
-    Request {
-        operation: Operation::Call { publish, request_id },
-        reply: Reply::Owner(Purpose::DesiredProperties),
-        deadline: Some(Instant::now() + OWN_REQUEST_TIME),
     }
 }
 

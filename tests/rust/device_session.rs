@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferrohub::auth::SasToken;
 use ferrohub::clock::Clock;
-use ferrohub::device::{Client, Credentials, Options};
+use ferrohub::device::{Client, Credentials, Kind, Options};
 use ferrohub::error::{ErrorKind, Result};
 use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck, SubAck, SubscribeReasonCode};
 use tokio::runtime::Handle;
@@ -44,7 +44,7 @@ fn get_twin(client: &Arc<Client>) -> JoinHandle<Result<Bytes>> {
 
 fn listen(client: &Arc<Client>) -> JoinHandle<Result<()>> {
     let client = Arc::clone(client);
-    tokio::spawn(async move { client.enable_desired_patches(None).await })
+    tokio::spawn(async move { client.enable(Kind::DesiredPatch, None).await })
 }
 
 /// A hub, a connected client, and their connection.
@@ -72,7 +72,7 @@ async fn listening() -> (ScriptedHub, Arc<Client>, Connection) {
 }
 
 async fn next_patch(client: &Client) -> String {
-    let patch = timeout(LIMIT, client.next_desired_patch()).await.expect("no patch came");
+    let patch = timeout(LIMIT, client.next_desired_patch()).await.expect("no patch came").unwrap();
     String::from_utf8(patch.to_vec()).unwrap()
 }
 
@@ -323,6 +323,31 @@ async fn after_a_shutdown_calls_say_so() {
     assert_eq!(connection.next().await, Packet::Disconnect);
     assert_eq!(client.connect().await.unwrap_err().kind(), ErrorKind::ShutDown);
     assert_eq!(client.get_twin(None).await.unwrap_err().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_who_waits_to_receive() {
+    let (_hub, client, _connection) = listening().await;
+    let receiving = tokio::spawn({
+        let client = Arc::clone(&client);
+        async move { client.next_desired_patch().await }
+    });
+    client.shutdown().await.unwrap();
+    assert_eq!(soon(receiving).await.unwrap_err().kind(), ErrorKind::ShutDown);
+    assert_eq!(client.enable(Kind::DesiredPatch, None).await.unwrap_err().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test]
+async fn a_question_under_way_is_asked_again_after_the_subscription_to_answers_is_made_again() {
+    let (hub, client, mut connection) = connected(|_| {}).await;
+    let twin = get_twin(&client);
+    connection.grant(RESPONSES).await;
+    connection.publish().await;
+    drop(connection);
+    let mut connection = hub.admit(false).await;
+    connection.grant(RESPONSES).await;
+    connection.answer_twin("{}").await;
+    assert_eq!(soon(twin).await.unwrap(), "{}");
 }
 
 #[tokio::test]
