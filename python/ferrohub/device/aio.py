@@ -7,10 +7,9 @@ about each. An awaiting task that is cancelled leaves nothing behind: what was n
 from __future__ import annotations
 
 import contextlib
-import json
 
 from ferrohub._frames import one_frame, one_frame_async
-from ferrohub.device import base, loops, received
+from ferrohub.device import _json, base, loops, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
     @one_frame_async
     async def get_twin(self) -> dict[str, Any]:
         """The twin, as a dict."""
-        twin: dict[str, Any] = json.loads(await self._run(self._core.get_twin(base.TWIN_TIMEOUT)))
+        twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(base.TWIN_TIMEOUT)))
         return twin
 
     @one_frame_async

@@ -5,14 +5,14 @@ A call is prepared here as an operation of the core; the clients differ only in 
 
 from __future__ import annotations
 
-import json
 import warnings
 
 from ferrohub._frames import one_frame
 from ferrohub._native import DeviceClient
-from ferrohub.device import exceptions
+from ferrohub.device import _json, exceptions
 from ferrohub.device._errors import translated
-from ferrohub.device.message import SIZE_LIMIT, Message, payload, properties
+from ferrohub.device.constant import TELEMETRY_MESSAGE_SIZE_LIMIT
+from ferrohub.device.message import Message, payload, properties
 from ferrohub.device.methods import MethodResponse
 from ferrohub.device.options import ClientOptions
 from ferrohub.device.received import MODELS
@@ -124,7 +124,7 @@ class GenericIoTHubClient:
     def _message_operation(self, message: Any, what: str) -> Operation:
         if not isinstance(message, Message):
             message = Message(message)
-        if message.get_size() > SIZE_LIMIT:
+        if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
             raise ValueError(f"Size of {what} can not exceed 256 KB.")
         try:
             wire = properties(message), payload(message.data)
@@ -139,8 +139,8 @@ class GenericIoTHubClient:
         return self._message_operation(message, "message")
 
     def _response_operation(self, response: MethodResponse) -> Operation:
-        body = json.dumps(response.payload).encode()
+        body = _json.write(response.payload)
         return self._core.respond_to_method(response.request_id, int(response.status), body, SEND_TIMEOUT)
 
     def _patch_operation(self, patch: Any) -> Operation:
-        return self._core.patch_reported_properties(json.dumps(patch).encode(), TWIN_TIMEOUT)
+        return self._core.patch_reported_properties(_json.write(patch), TWIN_TIMEOUT)

@@ -6,10 +6,8 @@ connection is made again, calls wait for it, at most their time: 120 s for messa
 
 from __future__ import annotations
 
-import json
-
 from ferrohub._frames import one_frame
-from ferrohub.device import base, received
+from ferrohub.device import _json, base, received
 from ferrohub.device._errors import wait
 from ferrohub.device.exceptions import OperationTimeout
 
@@ -65,7 +63,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         Raises OperationTimeout after 30 s, ClientError if the hub refuses (its cause is the ServiceError).
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins
         """
-        twin: dict[str, Any] = json.loads(wait(self._core.get_twin(base.TWIN_TIMEOUT)))
+        twin: dict[str, Any] = _json.parse(wait(self._core.get_twin(base.TWIN_TIMEOUT)))
         return twin
 
     @one_frame

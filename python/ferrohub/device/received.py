@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from ferrohub.device import _json
 from ferrohub.device.message import Message
 from ferrohub.device.methods import MethodRequest
 
@@ -25,7 +24,7 @@ _ATTRIBUTES = {
 
 def patch(body: bytes) -> dict[str, Any]:
     """A patch of desired properties, with its `$version`."""
-    parsed: dict[str, Any] = json.loads(body)
+    parsed: dict[str, Any] = _json.parse(body)
     return parsed
 
 
@@ -45,7 +44,7 @@ def message(answer: tuple[str | None, list[tuple[str, str | None]], bytes]) -> M
 def method(answer: tuple[str, str, bytes]) -> MethodRequest:
     """A call of a direct method; an empty body is None."""
     name, request_id, body = answer
-    return MethodRequest(request_id, name, json.loads(body) if body else None)
+    return MethodRequest(request_id, name, _json.parse(body) if body else None)
 
 
 MODELS: dict[str, Callable[[Any], Any]] = {"desired_patch": patch, "message": message, "method": method}
