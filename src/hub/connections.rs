@@ -1,7 +1,8 @@
-//! Who is connected now: where desired properties are sent to, and how a connection is ended from outside.
+//! Who is connected now: where desired properties and direct methods are sent to, and how a connection is
+//! ended from outside.
 //!
-//! The store calls in while it holds its lock, so nothing here waits: patches go into a bounded queue per
-//! connection, in the order of their versions. One connection per identity: the newest wins. Used by the
+//! The store calls in while it holds its lock, so nothing here waits: what is for a device goes into a
+//! bounded queue per connection, patches in the order of their versions. One connection per identity: the newest wins. Used by the
 //! store, the REST endpoint and the MQTT endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,35 +12,53 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::keys::random_bytes;
 use super::store::Sequence;
 use crate::protocol::identity::IdentityId;
 use crate::protocol::topics;
 
-/// Patches that may wait for one connection. A client that reads nothing for so long is cut off: it gets
-/// its twin when it comes back, while a patch left out could not be noticed.
+/// Patches and calls that may wait for one connection. A client that reads nothing for so long is cut off:
+/// it gets its twin when it comes back, while a patch left out could not be noticed.
 const QUEUE_LENGTH: usize = 4096;
 
 /// The connections of one hub. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<Shared>);
 
+type Table = BTreeMap<IdentityId, Entry>;
+
 struct Shared {
-    table: Mutex<BTreeMap<IdentityId, Entry>>,
+    table: Mutex<Table>,
     next_number: AtomicU64,
+    next_call: AtomicU64,
     subscribed: watch::Sender<()>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { table: Mutex::default(), next_number: AtomicU64::new(0), subscribed: watch::Sender::new(()) }
+        Self {
+            table: Mutex::default(),
+            next_number: AtomicU64::new(0),
+            // Anywhere: a late response to a call of an earlier hub must not answer one of this hub.
+            next_call: AtomicU64::new(u32::from_be_bytes(random_bytes()).into()),
+            subscribed: watch::Sender::new(()),
+        }
     }
 }
 
 struct Entry {
     number: u64,
     filters: BTreeSet<String>,
-    patches: mpsc::Sender<DesiredPatch>,
+    deliveries: mpsc::Sender<Delivery>,
     close: oneshot::Sender<String>,
+}
+
+/// What the hub has for a connection.
+pub(super) enum Delivery {
+    /// A change of desired properties.
+    Patch(DesiredPatch),
+    /// A call of a direct method.
+    Call(MethodCall),
 }
 
 /// A change of desired properties on its way to a connection.
@@ -48,6 +67,28 @@ pub(super) struct DesiredPatch {
     pub(super) payload: Bytes,
     /// It must not leave before this change is on disk.
     pub(super) after: Sequence,
+}
+
+/// A call of a direct method on its way to a connection.
+pub(super) struct MethodCall {
+    /// Different from that of any other call, also to other connections.
+    pub(super) request_id: String,
+    pub(super) name: String,
+    pub(super) payload: Bytes,
+    /// Who waits for the response. Dropped without one when the connection ends.
+    pub(super) caller: oneshot::Sender<MethodResponse>,
+}
+
+/// What a device answered to a call.
+pub(super) struct MethodResponse {
+    pub(super) status: i64,
+    pub(super) payload: Bytes,
+}
+
+impl Entry {
+    fn takes_method(&self, name: &str) -> bool {
+        self.filters.contains(topics::METHODS) || self.filters.contains(&topics::method_filter(name))
+    }
 }
 
 impl Connections {
@@ -61,13 +102,28 @@ impl Connections {
     /// Called while the store's lock is held, so that the order is that of the versions.
     pub fn desired_patch(&self, id: &IdentityId, version: u64, payload: Bytes, after: Sequence) {
         let mut table = self.table();
-        let Some(entry) = table.get(id).filter(|entry| entry.filters.contains(topics::DESIRED_PATCHES))
-        else {
-            return;
-        };
-        if entry.patches.try_send(DesiredPatch { version, payload, after }).is_err() {
-            remove(&mut table, id, "it does not read what it subscribed to");
+        if table.get(id).is_some_and(|entry| entry.filters.contains(topics::DESIRED_PATCHES)) {
+            deliver(&mut table, id, Delivery::Patch(DesiredPatch { version, payload, after }));
         }
+    }
+
+    /// Queue a call of a direct method, once the identity is connected and subscribed to it. The receiver
+    /// gets the response, or an error when the connection ends without one.
+    pub(super) async fn call_method(
+        &self,
+        id: &IdentityId,
+        name: &str,
+        payload: &Bytes,
+    ) -> oneshot::Receiver<MethodResponse> {
+        self.once_possible(|table| {
+            table.get(id).filter(|entry| entry.takes_method(name))?;
+            let (caller, response) = oneshot::channel();
+            let request_id = format!("{:x}", self.0.next_call.fetch_add(1, Ordering::Relaxed));
+            let call = MethodCall { request_id, name: name.to_owned(), payload: payload.clone(), caller };
+            deliver(table, id, Delivery::Call(call));
+            Some(response)
+        })
+        .await
     }
 
     /// End the identity's connection: deleted, disabled, its keys changed. For a device, those of its
@@ -94,8 +150,18 @@ impl Connections {
 
     /// Resolve when the identity is connected and subscribed to this filter.
     pub async fn wait_subscribed(&self, id: &IdentityId, filter: &str) {
+        self.once_possible(|table| table.get(id).filter(|entry| entry.filters.contains(filter)).map(drop))
+            .await;
+    }
+
+    /// Attempt something now and at every change of subscriptions, until it works.
+    async fn once_possible<T>(&self, mut attempt: impl FnMut(&mut Table) -> Option<T>) -> T {
         let mut changes = self.0.subscribed.subscribe();
-        while !self.table().get(id).is_some_and(|entry| entry.filters.contains(filter)) {
+        loop {
+            let outcome = attempt(&mut self.table());
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
             // The sender lives in `self`, so the wait can't fail.
             let _ = changes.changed().await;
         }
@@ -103,21 +169,29 @@ impl Connections {
 
     /// Register a new connection; an older one of the same identity is closed.
     pub(super) fn open(&self, id: &Arc<IdentityId>) -> Connection {
-        let (patches, patch_queue) = mpsc::channel(QUEUE_LENGTH);
+        let (deliveries, queue) = mpsc::channel(QUEUE_LENGTH);
         let (close, closed) = oneshot::channel();
         let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
         let mut table = self.table();
         remove(&mut table, id, "the same identity connected anew");
-        table.insert(IdentityId::clone(id), Entry { number, filters: BTreeSet::new(), patches, close });
-        Connection { connections: self.clone(), id: Arc::clone(id), number, patches: patch_queue, closed }
+        table.insert(IdentityId::clone(id), Entry { number, filters: BTreeSet::new(), deliveries, close });
+        Connection { connections: self.clone(), id: Arc::clone(id), number, deliveries: queue, closed }
     }
 
-    fn table(&self) -> MutexGuard<'_, BTreeMap<IdentityId, Entry>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn remove(table: &mut BTreeMap<IdentityId, Entry>, id: &IdentityId, reason: &str) {
+/// Queue something for a connection, or cut it off if it does not take what it has.
+fn deliver(table: &mut Table, id: &IdentityId, delivery: Delivery) {
+    let taken = table.get(id).is_some_and(|entry| entry.deliveries.try_send(delivery).is_ok());
+    if !taken {
+        remove(table, id, "it does not read what it subscribed to");
+    }
+}
+
+fn remove(table: &mut Table, id: &IdentityId, reason: &str) {
     if let Some(entry) = table.remove(id) {
         // The connection may be ending by itself.
         let _ = entry.close.send(reason.to_owned());
@@ -130,7 +204,7 @@ pub(super) struct Connection {
     id: Arc<IdentityId>,
     number: u64,
     /// What to send. Ends when the entry was removed.
-    pub(super) patches: mpsc::Receiver<DesiredPatch>,
+    pub(super) deliveries: mpsc::Receiver<Delivery>,
     /// Why to end.
     pub(super) closed: oneshot::Receiver<String>,
 }
@@ -169,6 +243,11 @@ mod tests {
         Arc::new(IdentityId::parse(text).unwrap())
     }
 
+    fn next_patch(connection: &mut Connection) -> DesiredPatch {
+        let Ok(Delivery::Patch(patch)) = connection.deliveries.try_recv() else { panic!("no patch") };
+        patch
+    }
+
     fn subscribe(connection: &Connection) {
         connection.set_filters([topics::DESIRED_PATCHES.to_owned()].iter());
     }
@@ -180,7 +259,7 @@ mod tests {
         connections.desired_patch(&id("d/m"), 2, Bytes::from_static(b"{}"), Sequence::default());
         subscribe(&connection);
         connections.desired_patch(&id("d/m"), 3, Bytes::from_static(b"{}"), Sequence::default());
-        assert_eq!(connection.patches.recv().await.unwrap().version, 3);
+        assert_eq!(next_patch(&mut connection).version, 3);
     }
 
     #[tokio::test]
@@ -216,6 +295,21 @@ mod tests {
         }
         assert!(connection.closed.try_recv().is_ok());
         assert!(!connections.is_connected(&id("d")));
+    }
+
+    #[tokio::test]
+    async fn a_method_is_called_where_its_name_is_subscribed_to_and_its_caller_hears_of_the_end() {
+        let connections = Connections::default();
+        let (id, payload) = (id("d"), Bytes::from_static(b"null"));
+        let mut connection = connections.open(&id);
+        connection.set_filters([topics::method_filter("reboot")].iter());
+        let others = connections.call_method(&id, "other", &payload);
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, others).await.is_err());
+        let response = connections.call_method(&id, "reboot", &payload).await;
+        let Ok(Delivery::Call(call)) = connection.deliveries.try_recv() else { panic!("no call") };
+        assert_eq!(call.name, "reboot");
+        drop(call);
+        assert!(response.await.is_err());
     }
 
     #[tokio::test]

@@ -28,18 +28,26 @@ pub struct HubError {
     code: ErrorCode,
     message: String,
     form: Form,
+    /// Details for programs, in the nested form only.
+    info: Option<Box<Value>>,
 }
 
 impl HubError {
     /// An error in the classic form.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), form: Form::Classic }
+        Self { code, message: message.into(), form: Form::Classic, info: None }
     }
 
     /// The same error in another form.
     #[must_use]
     pub fn in_form(self, form: Form) -> Self {
         Self { form, ..self }
+    }
+
+    /// The same error with details for programs.
+    #[must_use]
+    pub fn with_info(self, info: Value) -> Self {
+        Self { info: Some(Box::new(info)), ..self }
     }
 
     /// 400: something in the request breaks a rule.
@@ -85,7 +93,9 @@ impl HubError {
         match self.form {
             Form::Flat => self.flat_body(unix_millis),
             Form::Nested => {
-                json!({ "Message": self.flat_body(unix_millis).to_string(), "ExceptionMessage": "" })
+                let mut inner = self.flat_body(unix_millis);
+                inner["info"] = self.info.as_deref().cloned().unwrap_or_default();
+                json!({ "Message": inner.to_string(), "ExceptionMessage": "" })
             }
             Form::Classic => json!({
                 "Message": format!("ErrorCode:{};{}", self.code.name(), self.message),
@@ -162,12 +172,15 @@ mod tests {
 
     #[test]
     fn the_flat_form_has_the_number_and_the_nested_form_holds_it_as_text() {
-        let error = HubError::new(ErrorCode::DEVICE_NOT_ONLINE, "gone").in_form(Form::Nested);
+        let error =
+            HubError::new(ErrorCode::DEVICE_NOT_ONLINE, "gone").with_info(json!({ "timeout": "00:00:00" }));
+        let error = error.in_form(Form::Nested);
         let body = error.rest_body(NOW);
         assert_eq!(body["ExceptionMessage"], "");
         let flat: Value = serde_json::from_str(body["Message"].as_str().unwrap()).unwrap();
         assert_eq!((&flat["errorCode"], &flat["message"]), (&json!(404_103), &json!("gone")));
         assert_eq!(flat["timestampUtc"], "2023-10-24T16:57:00.0000000Z");
+        assert_eq!(flat["info"]["timeout"], "00:00:00");
         assert_eq!(error.in_form(Form::Flat).rest_body(NOW).as_object().unwrap().len(), 4);
     }
 }

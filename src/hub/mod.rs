@@ -2,7 +2,7 @@
 //!
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
-//! - `registry`, `twins`, `sessions`: what can be done with them, as methods of [`HubState`].
+//! - `registry`, `twins`, `methods`, `sessions`: what can be done with them, as methods of [`HubState`].
 //! - [`access`]: who may; [`error`]: how the hub says no.
 //!
 //! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
@@ -23,6 +23,7 @@ mod identity_body;
 mod journal;
 mod keys;
 mod listen;
+pub mod methods;
 mod mqtt;
 mod notices;
 pub(crate) mod private_file;

@@ -124,6 +124,7 @@ mod tests {
 
     use super::*;
     use crate::hub::HubSettings;
+    use crate::hub::connections::{Connection, Delivery, DesiredPatch};
     use crate::hub::registry::IdentityBody;
     use crate::protocol::topics::DESIRED_PATCHES;
 
@@ -135,6 +136,13 @@ mod tests {
         let hub = HubState::open(&HubSettings::default()).unwrap();
         hub.put_identity(&id(), IdentityBody::default(), None).await.unwrap();
         hub
+    }
+
+    fn next_patch(connection: &mut Connection) -> Option<DesiredPatch> {
+        match connection.deliveries.try_recv().ok()? {
+            Delivery::Patch(patch) => Some(patch),
+            Delivery::Call(_) => None,
+        }
     }
 
     fn desired(desired: &Value) -> Map<String, Value> {
@@ -159,10 +167,10 @@ mod tests {
             (3, r#"{"a":null,"$version":3}"#),
             (4, r#"{"c":3,"$version":4}"#),
         ] {
-            let patch = connection.patches.try_recv().unwrap();
+            let patch = next_patch(&mut connection).unwrap();
             assert_eq!((patch.version, &patch.payload[..]), (version, payload.as_bytes()));
         }
-        assert!(connection.patches.try_recv().is_err());
+        assert!(next_patch(&mut connection).is_none());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,7 +191,7 @@ mod tests {
             writer.await.unwrap();
         }
         let versions: Vec<_> =
-            std::iter::from_fn(|| connection.patches.try_recv().ok()).map(|patch| patch.version).collect();
+            std::iter::from_fn(|| next_patch(&mut connection)).map(|patch| patch.version).collect();
         assert_eq!(versions, (2..=401).collect::<Vec<_>>());
     }
 

@@ -48,8 +48,12 @@ impl ErrorCode {
     pub const SERVER_ERROR: Self = Self::new(500_001, "ServerError");
     /// Documented for IoT Hub, but not in the local hub (a code of ours: Azure never sends it).
     pub const NOT_IMPLEMENTED: Self = Self::new(501_000, "GenericNotImplemented");
+    /// The device's response to a direct method is none.
+    pub const BAD_GATEWAY: Self = Self::new(502_000, "GenericBadGateway");
     /// The hub is starting or stopping.
     pub const SERVICE_UNAVAILABLE: Self = Self::new(503_001, "ServiceUnavailable");
+    /// The device did not respond in time.
+    pub const GATEWAY_TIMEOUT: Self = Self::new(504_101, "GatewayTimeout");
 
     const fn new(number: u32, name: &'static str) -> Self {
         Self { number, name }

@@ -118,10 +118,21 @@ pub fn is_desired_patch(topic: &str) -> bool {
     topic.starts_with(DESIRED_PATCH)
 }
 
+/// `$iothub/methods/POST/{name}/#`: calls of one direct method.
+#[must_use]
+pub fn method_filter(name: &str) -> String {
+    format!("{METHOD_REQUEST}{}/#", quote_method(name))
+}
+
 /// The hub's call of a direct method.
 #[must_use]
 pub fn method_request(name: &str, request_id: &str) -> String {
-    format!("{METHOD_REQUEST}{}/?$rid={}", quote_component(name), quote_component(request_id))
+    format!("{METHOD_REQUEST}{}/?$rid={}", quote_method(name), quote_component(request_id))
+}
+
+/// The star of `component*command` stays, as on the official wire: not every client decodes names.
+fn quote_method(name: &str) -> String {
+    quote_component(name).replace("%2A", "*")
 }
 
 /// A direct method's name and the id its response has to carry.
@@ -223,6 +234,8 @@ mod tests {
     #[test]
     fn calls_and_messages_are_read_as_they_are_built() {
         assert_eq!(method_request("get Max", "1f"), "$iothub/methods/POST/get%20Max/?$rid=1f");
+        assert_eq!(method_request("part*get", "1"), "$iothub/methods/POST/part*get/?$rid=1");
+        assert_eq!(method_filter("part*get"), "$iothub/methods/POST/part*get/#");
         let request = MethodRequest { name: "get Max".into(), request_id: "1f".into() };
         assert_eq!(parse_method_request("$iothub/methods/POST/get%20Max/?$rid=1f"), Some(request));
         assert_eq!(method_response(200, "1"), "$iothub/methods/res/200/?$rid=1");

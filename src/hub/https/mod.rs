@@ -7,6 +7,7 @@
 mod answers;
 mod documents;
 mod gate;
+mod methods;
 mod registry;
 mod requests;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod twins;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
 use super::HubState;
 use answers::{method_not_allowed, not_implemented, unknown_path};
@@ -64,8 +65,8 @@ fn service_paths() -> Router<HubState> {
     Router::new()
         .route("/twins/{device}", twin.clone())
         .route("/twins/{device}/modules/{module}", twin)
-        .route("/twins/{device}/methods", any(not_implemented))
-        .route("/twins/{device}/modules/{module}/methods", any(not_implemented))
+        .route("/twins/{device}/methods", post(methods::invoke))
+        .route("/twins/{device}/modules/{module}/methods", post(methods::invoke))
         .route("/statistics/service", get(registry::service_statistics))
         .route("/jobs/v2/{job}", any(not_implemented))
         .route("/jobs/v2/{job}/cancel", any(not_implemented))

@@ -386,7 +386,6 @@ async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     for (method, path) in [
         ("POST", "/devices/query"),
         ("POST", "/devices"),
-        ("POST", "/twins/d/methods"),
         ("GET", "/configurations"),
         ("PUT", "/jobs/v2/job1"),
         ("GET", "/digitaltwins/d"),

@@ -4,6 +4,7 @@
 //! <https://learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub>. Used by the server, which has done
 //! TLS and seen the first byte.
 
+mod calls;
 mod connect;
 mod rules;
 mod session;

@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::Ending;
+use super::calls::Calls;
 use super::connect::{self, Accepted};
 use super::rules;
 use super::wire::{Incoming, Outgoing};
-use crate::hub::connections::{Connection, DesiredPatch};
+use crate::hub::connections::{Connection, Delivery, DesiredPatch, MethodCall};
 use crate::hub::telemetry::TelemetryMessage;
 use crate::hub::{HubError, HubState};
 use crate::protocol::identity::IdentityId;
@@ -35,6 +36,7 @@ pub(super) struct Session<'a, S> {
     /// Whether its subscriptions outlive the connection.
     is_kept: bool,
     telemetry_topic: String,
+    calls: Calls,
     /// Telemetry of the packets that one read brought.
     received: Vec<TelemetryMessage>,
 }
@@ -57,6 +59,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             connection: accepted.connection,
             filters: BTreeMap::new(),
             is_kept: !accepted.clean_session,
+            calls: Calls::default(),
             received: Vec::new(),
         };
         hub.connected(&accepted.device);
@@ -103,8 +106,11 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                     last_heard = Instant::now();
                     self.handle_packets(incoming).await?;
                 }
-                Some(patch) = self.connection.patches.recv(), if !self.outgoing.is_full() => {
-                    self.send_patch(patch).await?;
+                Some(delivery) = self.connection.deliveries.recv(), if !self.outgoing.is_full() => {
+                    match delivery {
+                        Delivery::Patch(patch) => self.send_patch(patch).await?,
+                        Delivery::Call(call) => self.send_call(call),
+                    }
                 }
                 () = &mut silence => {
                     let deadline = last_heard + limits.silence;
@@ -122,6 +128,12 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         self.hub.counters.desired_patches_published.fetch_add(1, Ordering::Relaxed);
         self.outgoing.publish(topics::desired_patch(patch.version), patch.payload);
         Ok(())
+    }
+
+    fn send_call(&mut self, call: MethodCall) {
+        if let Some((topic, payload)) = self.calls.begin(call) {
+            self.outgoing.publish(topic, payload);
+        }
     }
 
     /// Handle every packet that is here whole. What was received counts even if a later packet is bad.
@@ -174,6 +186,8 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             self.receive(properties, &publish.payload);
         } else if let Some(request) = topics::parse_twin_request(&publish.topic) {
             self.answer_twin(request, &publish.payload).await;
+        } else if let Some((status, request_id)) = topics::parse_method_response(&publish.topic) {
+            self.calls.finish(&request_id, status, &publish.payload);
         } else {
             return Err(Ending::Closed(format!(
                 "it published to {}, which is none of its topics",
