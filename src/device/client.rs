@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::conversation::{Purpose, desired_properties_request};
+use super::credentials::Token;
 use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
 use super::session::{Control, Session, Shared};
@@ -34,11 +35,12 @@ impl Client {
     /// A client that isn't connected yet; its session runs on this runtime.
     ///
     /// # Errors
-    /// `InvalidArgument` or `System` if there is nobody to trust.
+    /// `Certificate`, `InvalidArgument` or `System` if there is nobody to trust.
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
         let (host, port) = options.address()?;
-        let target =
-            Target { host: host.to_owned(), port, tls: tls::client_config(host, &options.roots, &[])? };
+        let identity = options.credentials.identity();
+        let tls = tls::device_config(host, &options.roots, identity, options.cipher_suites.as_deref())?;
+        let target = Target { host: host.to_owned(), port, tls: Arc::new(tls) };
         let (control, controls) = unbounded_channel();
         let (requests, incoming) = unbounded_channel();
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
@@ -75,6 +77,15 @@ impl Client {
     /// `ShutDown` if it was shut down before.
     pub async fn shutdown(&self) -> Result<()> {
         self.control(Control::ShutDown).await
+    }
+
+    /// Show the hub this token from now on: a connection with it is made at once. For clients whose credentials
+    /// are a token.
+    ///
+    /// # Errors
+    /// Those of [`Client::connect`]; `Cancelled` by a disconnect meanwhile.
+    pub async fn update_token(&self, token: Token) -> Result<()> {
+        self.control(|promise| Control::UpdateToken(token, promise)).await
     }
 
     async fn control(&self, control: impl FnOnce(Promise) -> Control) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustls::SupportedCipherSuite;
+
 use crate::auth::quote_component;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +37,8 @@ pub struct Options {
     pub model_id: Option<String>,
     /// Whom to trust.
     pub roots: Roots,
+    /// The cipher suites to offer; None: all there are. See [`crate::tls::cipher_suites`].
+    pub cipher_suites: Option<Vec<SupportedCipherSuite>>,
     /// Seconds of silence after which the hub is asked whether it is there. Default 60.
     pub keep_alive_seconds: u16,
     /// Connect when an operation needs it. Default true.
@@ -69,6 +73,7 @@ impl Options {
             user_agent: format!("ferrohub/{}", env!("CARGO_PKG_VERSION")),
             model_id: None,
             roots: Roots::System,
+            cipher_suites: None,
             keep_alive_seconds: 60,
             auto_connect: true,
             connection_retry: true,

@@ -79,6 +79,7 @@ impl<'py> IntoPyObject<'py> for Answer {
                     ("disconnected", reason.as_ref().map(describe)).into_bound_py_any(py)
                 }
                 ConnectionEvent::Failed(error) => ("failed", describe(&error)).into_bound_py_any(py),
+                ConnectionEvent::TokenExpiring => ("token_expiring", py.None()).into_bound_py_any(py),
             },
         }
     }
