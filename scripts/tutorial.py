@@ -131,6 +131,8 @@ def tutorial() -> None:
 def main() -> int:
     """Run it, and say how it went."""
     started = time.monotonic()
+    # In a background job Ctrl-C is ignored, and so in the programs it starts; the receiver must hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         tutorial()
     except (Deviation, subprocess.TimeoutExpired, OSError) as error:

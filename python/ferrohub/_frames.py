@@ -30,6 +30,20 @@ def one_frame(method: Method) -> Method:
     return call  # type: ignore[return-value]
 
 
+def one_frame_async(method: Method) -> Method:
+    """The same for a coroutine function, which stays one."""
+
+    @functools.wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            _shorten(error.__cause__)
+            raise error.with_traceback(_beyond_ours(error.__traceback__))  # noqa: B904 - it is the same one
+
+    return call  # type: ignore[return-value]
+
+
 def _beyond_ours(traceback: TracebackType | None) -> TracebackType | None:
     """The part of a traceback that follows our own frames."""
     while traceback is not None and _is_ours(traceback):

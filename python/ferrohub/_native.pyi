@@ -1,6 +1,7 @@
 """The native core. Private: use `ferrohub` and `azure.iot`."""
 
-from typing import Final, final
+from asyncio import Future
+from typing import Any, Final, final
 
 from ferrohub.device.options import ClientOptions
 
@@ -25,22 +26,54 @@ def parse_connection_string(text: str) -> dict[str, str]:
     """The parts that are not empty; `CoreError` has the broken rule's name, and the part's number or key."""
 
 @final
+class Mailbox:
+    """Where the outcomes of operations and the news of clients arrive, for one thread or event loop."""
+
+    def __new__(cls) -> Mailbox: ...
+    def fileno(self) -> int | None:
+        """A descriptor that is readable while there are letters; None where the system has none."""
+    def wait(self) -> None:
+        """Wait until there are letters."""
+    def drain(self) -> list[tuple[int, str]]:
+        """Give futures their outcomes; return the news as (client, kind), each once."""
+
+@final
+class Operation:
+    """An operation that has been asked for; run it once, with `wait` or `start`."""
+
+    def wait(self) -> Any:
+        """Wait for the outcome. Raises CoreError."""
+    def start(self, mailbox: Mailbox, outcome: Future[Any]) -> None:
+        """Run it, and give the outcome to a future of the mailbox's event loop."""
+    def cancel(self) -> None:
+        """Nobody waits any more: what was not sent is not sent."""
+
+@final
 class DeviceClient:
     """A device's or module's connection. Times are in seconds, None waits without end."""
 
     def __new__(cls, options: ClientOptions) -> DeviceClient: ...
     @property
     def connected(self) -> bool: ...
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def shutdown(self) -> None: ...
+    def connect(self) -> Operation: ...
+    def disconnect(self) -> Operation: ...
+    def shutdown(self) -> Operation: ...
     def send_telemetry(
         self, message_properties: list[tuple[str, str]], payload: bytes, timeout: float | None
-    ) -> None: ...
-    def get_twin(self, timeout: float | None) -> bytes: ...
-    def patch_reported_properties(self, patch: bytes, timeout: float | None) -> None: ...
-    def enable_desired_patches(self, timeout: float | None) -> None: ...
-    def next_desired_patch(self, timeout: float | None) -> bytes | None: ...
+    ) -> Operation: ...
+    def get_twin(self, timeout: float | None) -> Operation: ...
+    def patch_reported_properties(self, patch: bytes, timeout: float | None) -> Operation: ...
+    def respond_to_method(self, request_id: str, status: int, payload: bytes, timeout: float | None) -> Operation: ...
+    def enable(self, kind: str, timeout: float | None) -> Operation:
+        """Ask the hub for what is of this kind: desired_patch, message or method."""
+    def disable(self, kind: str, timeout: float | None) -> Operation:
+        """Ask the hub for it no more."""
+    def receive(self, kind: str, name: str | None, timeout: float | None) -> Operation:
+        """The next of this kind (and name, for messages on inputs and methods); None after `timeout`."""
+    def take(self, kind: str, name: str | None) -> Any:
+        """What is there already of this kind, or None."""
+    def watch(self, mailbox: Mailbox, number: int) -> None:
+        """Tell this mailbox, under this number, when something new has come; events are kept only from then on."""
 
 @final
 class ServiceTransport:

@@ -10,6 +10,7 @@ use crate::auth::{ConnectionString, SasKey, quote_component};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::{Credentials, Request, Response, Transport};
+use crate::tls::Roots;
 
 const VARIABLE: &str = "IOTHUB_CONNECTION_STRING";
 const API_VERSION: &str = "2021-04-12";
@@ -44,7 +45,7 @@ impl ConnectionStringOf {
             key: SasKey::from_base64(hub.get("SharedAccessKey").unwrap_or_default())?,
         };
         let host = hub.host_name().to_owned();
-        let transport = Transport::new(host, &user_agent, Some(credentials), Clock::system())?;
+        let transport = Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())?;
         let response = transport.request(self.request()?, TIMEOUT).await?;
         let identity = self.identity(&response)?;
         let key = identity["authentication"]["symmetricKey"]["primaryKey"].as_str();

@@ -11,12 +11,13 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use super::conversation::Purpose;
+use super::conversation::{Purpose, desired_properties_request};
+use super::credentials::Token;
 use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
-use super::session::{Control, Session, Shared, desired_properties_request};
+use super::session::{Control, Session, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Operation, Promise, Reply, Request, Target, receipt};
+use crate::mqtt::{Operation, Promise, Receipt, Reply, Request, Target, receipt};
 use crate::protocol::topics;
 use crate::tls;
 
@@ -34,11 +35,12 @@ impl Client {
     /// A client that isn't connected yet; its session runs on this runtime.
     ///
     /// # Errors
-    /// `InvalidArgument` or `System` if there is nobody to trust.
+    /// `Certificate`, `InvalidArgument` or `System` if there is nobody to trust.
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
-        let (host, port) = options.address();
-        let target =
-            Target { host: host.to_owned(), port, tls: tls::client_config(host, &options.roots, &[])? };
+        let (host, port) = options.address()?;
+        let identity = options.credentials.identity();
+        let tls = tls::device_config(host, &options.roots, identity, options.cipher_suites.as_deref())?;
+        let target = Target { host: host.to_owned(), port, tls: Arc::new(tls) };
         let (control, controls) = unbounded_channel();
         let (requests, incoming) = unbounded_channel();
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
@@ -77,26 +79,38 @@ impl Client {
         self.control(Control::ShutDown).await
     }
 
+    /// Show the hub this token from now on: a connection with it is made at once. For clients whose credentials
+    /// are a token.
+    ///
+    /// # Errors
+    /// Those of [`Client::connect`]; `Cancelled` by a disconnect meanwhile.
+    pub async fn update_token(&self, token: Token) -> Result<()> {
+        self.control(|promise| Control::UpdateToken(token, promise)).await
+    }
+
     async fn control(&self, control: impl FnOnce(Promise) -> Control) -> Result<()> {
         let (promise, receipt) = receipt();
         self.control.send(control(promise)).map_err(|_| shut_down())?;
         receipt.await.map(drop)
     }
 
-    /// Send telemetry; done when the hub has it. `properties` are encoded by [`crate::protocol::properties`].
+    /// Send telemetry; done when the hub has it. It is queued before this returns, so that messages go out in the
+    /// order of the calls. `properties` are encoded by [`crate::protocol::properties`].
     ///
     /// # Errors
     /// `InvalidArgument` if it can't be published, `Timeout` after `timeout` (None: never), the connection's
     /// errors, each saying whether the message was sent.
-    pub async fn send_telemetry(
+    pub fn send_telemetry(
         &self,
         properties: &str,
         payload: Bytes,
         timeout: Option<Duration>,
-    ) -> Result<()> {
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
         let mut topic = topics::telemetry(&self.options.device_id, self.options.module_id.as_deref());
         topic.push_str(properties);
-        self.request(Operation::publish(topic, payload)?, deadline(timeout)).await.map(drop)
+        let operation = Operation::publish(topic, payload);
+        let receipt = operation.and_then(|operation| self.queue(operation, deadline(timeout)));
+        async { receipt?.await.map(drop) }
     }
 
     /// The twin as JSON: `{"desired": {…, "$version": n}, "reported": {…, "$version": m}}`.
@@ -123,27 +137,56 @@ impl Client {
         self.request(Operation::call(topic, patch, request_id)?, deadline).await.map(drop)
     }
 
-    /// Ask the hub for patches of desired properties from now on; at once if that was done before.
+    /// Ask the hub for what is of this kind from now on; at once if that was done before.
     ///
     /// # Errors
     /// `Protocol` if the hub refuses, `Timeout` after `timeout` (None: never), the connection's errors.
-    pub async fn enable_desired_patches(&self, timeout: Option<Duration>) -> Result<()> {
+    pub async fn enable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
         let deadline = deadline(timeout);
-        let ensure = self.options.ensure_desired_properties;
-        if ensure {
+        let refreshed = kind == Kind::DesiredPatch && self.options.ensure_desired_properties;
+        if refreshed {
             self.subscribe(topics::TWIN_RESPONSES.to_owned(), deadline).await?;
         }
-        let new = self.subscribe(topics::DESIRED_PATCHES.to_owned(), deadline).await?;
-        if new && ensure {
+        let Some(filter) = self.filter(kind) else { return Ok(()) };
+        if self.subscribe(filter, deadline).await? && refreshed {
             // Learn which version stands now: what is newer after a reconnect was missed.
             self.requests.send(desired_properties_request()).map_err(|_| shut_down())?;
         }
         Ok(())
     }
 
+    /// Ask the hub for it no more.
+    ///
+    /// # Errors
+    /// As [`Client::enable`].
+    pub async fn disable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
+        let Some(filter) = self.filter(kind) else { return Ok(()) };
+        let deadline = deadline(timeout);
+        let mut subscribed = self.lock_subscriptions(deadline).await?;
+        if subscribed.remove(&filter) {
+            self.request(Operation::Unsubscribe(filter), deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// What to subscribe to; messages are cloud-to-device for a device, those on its inputs for a module.
+    fn filter(&self, kind: Kind) -> Option<String> {
+        let device = &self.options.device_id;
+        match (kind, &self.options.module_id) {
+            (Kind::DesiredPatch, _) => Some(topics::DESIRED_PATCHES.to_owned()),
+            (Kind::Method, _) => Some(topics::METHODS.to_owned()),
+            (Kind::Message, Some(module)) => Some(topics::inputs_filter(device, module)),
+            (Kind::Message, None) => Some(topics::cloud_to_device_filter(device)),
+            (Kind::Event, _) => None,
+        }
+    }
+
     /// The next patch of desired properties, as JSON with `$version`, when it has come.
-    pub async fn next_desired_patch(&self) -> Bytes {
-        self.shared.inboxes.desired_patches.take().await
+    ///
+    /// # Errors
+    /// `ShutDown` once the client has been shut down.
+    pub async fn next_desired_patch(&self) -> Result<Bytes> {
+        self.while_alive(self.shared.inboxes.desired_patches.take()).await
     }
 
     /// A patch that has come already.
@@ -152,24 +195,12 @@ impl Client {
         self.shared.inboxes.desired_patches.take_now()
     }
 
-    /// Ask the hub for messages from now on: cloud-to-device for a device, those on its inputs for a module.
+    /// The next message, when it has come; on this input, or any that nobody receives by name.
     ///
     /// # Errors
-    /// As [`Client::enable_desired_patches`].
-    pub async fn enable_messages(&self, timeout: Option<Duration>) -> Result<()> {
-        self.subscribe(self.messages_filter(), deadline(timeout)).await.map(drop)
-    }
-
-    fn messages_filter(&self) -> String {
-        match &self.options.module_id {
-            Some(module) => topics::inputs_filter(&self.options.device_id, module),
-            None => topics::cloud_to_device_filter(&self.options.device_id),
-        }
-    }
-
-    /// The next message, when it has come; on this input, or any that nobody receives by name.
-    pub async fn next_message(&self, input: Option<&str>) -> ReceivedMessage {
-        self.shared.inboxes.messages.open(input).take().await
+    /// `ShutDown` once the client has been shut down.
+    pub async fn next_message(&self, input: Option<&str>) -> Result<ReceivedMessage> {
+        self.while_alive(self.shared.inboxes.messages.open(input).take()).await
     }
 
     /// A message that has come already.
@@ -178,17 +209,12 @@ impl Client {
         self.shared.inboxes.messages.open(input).take_now()
     }
 
-    /// Ask the hub for calls of direct methods from now on.
+    /// The next call of this method, or of any that nobody receives by name, when it has come.
     ///
     /// # Errors
-    /// As [`Client::enable_desired_patches`].
-    pub async fn enable_methods(&self, timeout: Option<Duration>) -> Result<()> {
-        self.subscribe(topics::METHODS.to_owned(), deadline(timeout)).await.map(drop)
-    }
-
-    /// The next call of this method, or of any that nobody receives by name, when it has come.
-    pub async fn next_method(&self, name: Option<&str>) -> MethodCall {
-        self.shared.inboxes.methods.open(name).take().await
+    /// `ShutDown` once the client has been shut down.
+    pub async fn next_method(&self, name: Option<&str>) -> Result<MethodCall> {
+        self.while_alive(self.shared.inboxes.methods.open(name).take()).await
     }
 
     /// A call that has come already.
@@ -212,25 +238,6 @@ impl Client {
         self.request(Operation::publish(topic, payload)?, deadline(timeout)).await.map(drop)
     }
 
-    /// Ask the hub for nothing of this kind any more.
-    ///
-    /// # Errors
-    /// As [`Client::enable_desired_patches`].
-    pub async fn disable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
-        let filter = match kind {
-            Kind::DesiredPatch => topics::DESIRED_PATCHES.to_owned(),
-            Kind::Message => self.messages_filter(),
-            Kind::Method => topics::METHODS.to_owned(),
-            Kind::Event => return Ok(()),
-        };
-        let deadline = deadline(timeout);
-        let mut subscribed = self.lock_subscriptions(deadline).await?;
-        if subscribed.remove(&filter) {
-            self.request(Operation::Unsubscribe(filter), deadline).await?;
-        }
-        Ok(())
-    }
-
     /// News of the connection that has come already.
     #[must_use]
     pub fn event_now(&self) -> Option<ConnectionEvent> {
@@ -242,8 +249,19 @@ impl Client {
         self.shared.inboxes.watch(watcher);
     }
 
+    /// Wait for something that only a living session brings.
+    async fn while_alive<T>(&self, arrival: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            item = arrival => Ok(item),
+            () = self.requests.closed() => Err(shut_down()),
+        }
+    }
+
     /// Subscribe once in the client's life; the session renews it. Whether it is new.
     async fn subscribe(&self, filter: String, deadline: Option<Instant>) -> Result<bool> {
+        if self.requests.is_closed() {
+            return Err(shut_down());
+        }
         let mut subscribed = self.lock_subscriptions(deadline).await?;
         if subscribed.contains(&filter) {
             return Ok(false);
@@ -264,10 +282,14 @@ impl Client {
     }
 
     async fn request(&self, operation: Operation, deadline: Option<Instant>) -> Result<Bytes> {
+        self.queue(operation, deadline)?.await
+    }
+
+    fn queue(&self, operation: Operation, deadline: Option<Instant>) -> Result<Receipt> {
         let (promise, receipt) = receipt();
         let request = Request { operation, reply: Reply::Caller(promise), deadline };
         self.requests.send(request).map_err(|_| shut_down())?;
-        receipt.await
+        Ok(receipt)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::QoS;
@@ -11,18 +12,20 @@ use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::desired::DesiredProperties;
+use super::desired::{DesiredProperties, Outcome};
 use super::incoming::{ConnectionEvent, Inboxes, MethodCall, ReceivedMessage};
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Dialogue, Outbound, Request};
+use crate::mqtt::{Dialogue, Operation, Outbound, Reply, Request};
 use crate::protocol::topics::{
-    MethodRequest, is_desired_patch, parse_cloud_to_device, parse_input, parse_method_request,
+    self, MethodRequest, is_desired_patch, parse_cloud_to_device, parse_input, parse_method_request,
     parse_twin_response,
 };
 
 /// How many requests are taken over at a time.
 const BATCH: usize = 64;
+/// How long the hub may take to answer what the session asks for itself.
+pub(super) const OWN_REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// What the session's own requests are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,9 +123,8 @@ impl Conversation<'_> {
             let outcome = twin_outcome(response.status, publish.payload);
             self.outbound.answered(&response.request_id, outcome);
         } else if is_desired_patch(&publish.topic) {
-            if let Some(patch) = self.desired.patched(publish.payload) {
-                self.inboxes.put_patch(patch);
-            }
+            let outcome = self.desired.patched(publish.payload, self.options.ensure_desired_properties);
+            self.news(outcome);
         } else if let Some(MethodRequest { name, request_id }) = parse_method_request(&publish.topic) {
             self.inboxes.put_method(MethodCall { name, request_id, payload: publish.payload });
         } else if let Some(message) = self.message(&publish) {
@@ -148,14 +150,40 @@ impl Conversation<'_> {
         for (purpose, outcome) in self.outbound.take_owners() {
             match outcome {
                 Ok(twin) if purpose == Purpose::DesiredProperties => {
-                    if let Some(missed) = self.desired.refreshed(&twin) {
-                        self.inboxes.put_patch(missed);
-                    }
+                    let outcome = self.desired.refreshed(&twin);
+                    self.news(outcome);
                 }
                 Ok(_) => {}
-                Err(error) => self.inboxes.put_event(ConnectionEvent::Failed(error)),
+                Err(error) => {
+                    if purpose == Purpose::DesiredProperties {
+                        self.desired
+                            .not_refreshed()
+                            .into_iter()
+                            .for_each(|patch| self.inboxes.put_patch(patch));
+                    }
+                    self.inboxes.put_event(ConnectionEvent::Failed(error));
+                }
             }
         }
+    }
+
+    /// Give the program what is new; read the twin if versions are missing.
+    fn news(&mut self, outcome: Outcome) {
+        outcome.deliver.into_iter().for_each(|patch| self.inboxes.put_patch(patch));
+        if outcome.ask {
+            self.outbound.ask_once(&Purpose::DesiredProperties, desired_properties_request);
+        }
+    }
+}
+
+/// Ask for the desired properties on the session's own behalf.
+pub(super) fn desired_properties_request() -> Request<Purpose> {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let publish = Publish::new(topics::twin_get(&request_id), QoS::AtLeastOnce, " ");
+    Request {
+        operation: Operation::Call { publish, request_id },
+        reply: Reply::Owner(Purpose::DesiredProperties),
+        deadline: Some(Instant::now() + OWN_REQUEST_TIME),
     }
 }
 

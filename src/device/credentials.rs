@@ -1,8 +1,10 @@
 //! Where the password of a CONNECT comes from, and when it has to be renewed.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::auth::SasKey;
+use crate::tls::Identity;
 
 /// The longest time before expiry at which a token is renewed.
 const LONGEST_MARGIN: Duration = Duration::from_secs(120);
@@ -19,6 +21,17 @@ pub enum Credentials {
         /// How long a token is valid.
         ttl: Duration,
     },
+    /// A token that the program has made. It is told in time to bring another.
+    Token(Token),
+    /// A certificate, shown in the TLS handshake; there is no password then.
+    Certificate(Identity),
+}
+
+/// A shared access signature that the program has made; sent as it is, never shown.
+#[derive(Clone)]
+pub struct Token {
+    text: String,
+    expires_unix_seconds: u64,
 }
 
 /// A password, and when the connection made with it has to be renewed.
@@ -34,15 +47,33 @@ impl Credentials {
         Self::Key { key, ttl: Duration::from_secs(3600) }
     }
 
-    /// A password for this resource, valid from now on.
-    pub(super) fn password(&self, resource: &str, now_unix_millis: u64) -> Password {
-        let Self::Key { key, ttl } = self;
-        let expires = now_unix_millis / 1000 + ttl.as_secs();
-        let pause = renewal_pause(*ttl);
-        Password {
-            text: key.device_token(resource, expires),
-            renew_unix_millis: Some(now_unix_millis + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+    /// The certificate to show, if there is one.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Certificate(identity) => Some(identity),
+            Self::Key { .. } | Self::Token(_) => None,
         }
+    }
+
+    /// A password for this resource, valid from now on; empty if none is needed.
+    pub(super) fn password(&self, resource: &str, now_unix_millis: u64) -> Password {
+        match self {
+            Self::Key { key, ttl } => {
+                let expires = now_unix_millis / 1000 + ttl.as_secs();
+                let text = key.device_token(resource, expires);
+                Password { text, renew_unix_millis: Some(now_unix_millis + millis(renewal_pause(*ttl))) }
+            }
+            Self::Token(token) => Password { text: token.text.clone(), renew_unix_millis: None },
+            Self::Certificate(_) => Password { text: String::new(), renew_unix_millis: None },
+        }
+    }
+
+    /// When the program has to be asked for another token.
+    pub(super) fn token_due_unix_millis(&self, now_unix_millis: u64) -> Option<u64> {
+        let Self::Token(token) = self else { return None };
+        let expires = token.expires_unix_seconds.saturating_mul(1000);
+        let life = Duration::from_millis(expires.saturating_sub(now_unix_millis));
+        Some(now_unix_millis.saturating_add(millis(life.saturating_sub(margin(life)))))
     }
 
     /// Whether a refused password may be followed by a better one without the program's help.
@@ -51,10 +82,32 @@ impl Credentials {
     }
 }
 
-/// How long after its making a token is replaced: a fifth of its life before its end, at most two minutes.
+impl Token {
+    /// The text as the hub is to get it, and when it expires.
+    #[must_use]
+    pub fn new(text: String, expires_unix_seconds: u64) -> Self {
+        Self { text, expires_unix_seconds }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+/// How long before its end a token is replaced: a fifth of its life, at most two minutes.
+fn margin(life: Duration) -> Duration {
+    LONGEST_MARGIN.min(life / 5)
+}
+
+/// How long after its making a token is replaced by one of ours.
 fn renewal_pause(ttl: Duration) -> Duration {
-    let margin = LONGEST_MARGIN.min(ttl / 5);
-    ttl.saturating_sub(margin).max(SHORTEST_INTERVAL)
+    ttl.saturating_sub(margin(ttl)).max(SHORTEST_INTERVAL)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -70,5 +123,23 @@ mod tests {
         assert_eq!(pause(10), 8);
         assert_eq!(pause(3), 5);
         assert_eq!(pause(0), 5);
+    }
+
+    #[test]
+    fn the_program_is_asked_for_another_token_a_fifth_of_its_life_or_two_minutes_before_its_end() {
+        let due = |expires| {
+            let credentials = Credentials::Token(Token::new("t".into(), expires));
+            credentials.token_due_unix_millis(1_000_000).unwrap()
+        };
+        assert_eq!(due(4600), 4_480_000);
+        assert_eq!(due(1010), 1_008_000);
+        assert_eq!(due(5), 1_000_000, "it has expired already");
+        assert_eq!(due(u64::MAX), u64::MAX - 120_000);
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let credentials = Credentials::Token(Token::new("SharedAccessSignature sig=x".into(), 1));
+        assert!(!format!("{credentials:?}").contains("sig="));
     }
 }

@@ -4,6 +4,8 @@
 //! the connection was lost, as the whole desired section read after the reconnect. Nothing is made up at
 //! the first connect.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,10 +13,21 @@ use serde_json::value::RawValue;
 /// What has been seen of the desired properties.
 #[derive(Debug, Default)]
 pub(super) struct DesiredProperties {
-    /// The version that stood when the client began to listen, or that it was last reset to.
-    baseline: Option<u64>,
+    /// The newest version of which nothing before is missing: delivered, or standing when the client began to listen.
+    known: Option<u64>,
     /// The version last given to the program.
     delivered: Option<u64>,
+    /// Patches that came after a gap, until the twin has been read.
+    held: BTreeMap<u64, Bytes>,
+}
+
+/// What follows from something that came.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// What to give to the program, in this order.
+    pub(super) deliver: Vec<Bytes>,
+    /// Whether versions are missing: the twin has to be read.
+    pub(super) ask: bool,
 }
 
 #[derive(Deserialize)]
@@ -30,35 +43,67 @@ struct Twin<'a> {
 }
 
 impl DesiredProperties {
-    /// A patch came: what to give to the program, if it is not a duplicate.
-    pub(super) fn patched(&mut self, patch: Bytes) -> Option<Bytes> {
-        let version = version_of(&patch);
-        if let (Some(version), Some(delivered)) = (version, self.delivered)
-            && version <= delivered
-        {
-            return None;
+    /// A patch came. With `ensure`, one after a gap waits until the twin has been read: the hub may send it before
+    /// the client has caught up with what it missed.
+    pub(super) fn patched(&mut self, patch: Bytes, ensure: bool) -> Outcome {
+        let Some(version) = version_of(&patch) else { return Outcome { deliver: vec![patch], ask: false } };
+        if self.delivered.is_some_and(|delivered| version <= delivered) {
+            return Outcome::default();
         }
-        self.delivered = version.or(self.delivered);
-        Some(patch)
-    }
-
-    /// The twin was read after a (re)connect: what the program has missed, if anything.
-    pub(super) fn refreshed(&mut self, twin: &[u8]) -> Option<Bytes> {
-        let desired = serde_json::from_slice::<Twin<'_>>(twin).ok()?.desired.get();
-        let version = version_of(desired.as_bytes())?;
-        let Some(known) = self.delivered.max(self.baseline) else {
-            self.baseline = Some(version);
-            return None;
-        };
-        if version < known {
-            // The identity was made anew: its versions start over.
-            *self = Self { baseline: Some(version), delivered: None };
-        }
-        if version <= known {
-            return None;
+        if ensure && self.known.is_some_and(|known| version > known + 1) {
+            self.held.insert(version, patch);
+            return Outcome { deliver: Vec::new(), ask: true };
         }
         self.delivered = Some(version);
-        Some(Bytes::copy_from_slice(desired.as_bytes()))
+        self.known = self.known.max(self.delivered);
+        Outcome { deliver: vec![patch], ask: false }
+    }
+
+    /// The twin was read: deliver what the program has missed, then what had to wait for it.
+    pub(super) fn refreshed(&mut self, twin: &[u8]) -> Outcome {
+        let mut deliver = Vec::new();
+        let desired = serde_json::from_slice::<Twin<'_>>(twin).ok().map(|twin| twin.desired.get());
+        if let Some((section, version)) =
+            desired.and_then(|section| Some((section, version_of(section.as_bytes())?)))
+        {
+            match self.known {
+                Some(known) if version > known => {
+                    deliver.push(Bytes::copy_from_slice(section.as_bytes()));
+                    self.delivered = Some(version);
+                }
+                // The identity was made anew: its versions start over.
+                Some(known) if version < known => self.delivered = None,
+                Some(_) | None => {}
+            }
+            self.known = Some(version);
+        }
+        self.release(&mut deliver);
+        Outcome { deliver, ask: !self.held.is_empty() }
+    }
+
+    /// The twin could not be read: patches after a gap are better than none.
+    pub(super) fn not_refreshed(&mut self) -> Vec<Bytes> {
+        if let Some((version, _)) = self.held.last_key_value() {
+            self.known = Some(*version);
+            self.delivered = self.known;
+        }
+        std::mem::take(&mut self.held).into_values().collect()
+    }
+
+    /// Move held patches that follow without a gap to `deliver`, and drop those that are known by now.
+    fn release(&mut self, deliver: &mut Vec<Bytes>) {
+        while let Some(next) = self.held.first_entry() {
+            let known = self.known.unwrap_or(0);
+            if *next.key() > known + 1 {
+                return;
+            }
+            let (version, patch) = next.remove_entry();
+            if version > known {
+                self.known = Some(version);
+                self.delivered = Some(version);
+                deliver.push(patch);
+            }
+        }
     }
 }
 
@@ -79,43 +124,85 @@ mod tests {
             .into_bytes()
     }
 
+    fn delivered(texts: &[&str]) -> Outcome {
+        Outcome {
+            deliver: texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect(),
+            ask: false,
+        }
+    }
+
+    const NOTHING: Outcome = Outcome { deliver: Vec::new(), ask: false };
+    const ASK: Outcome = Outcome { deliver: Vec::new(), ask: true };
+
+    fn patch_text(version: u64) -> String {
+        String::from_utf8(patch(version).to_vec()).unwrap()
+    }
+
     #[test]
     fn nothing_is_made_up_at_the_first_connect() {
         let mut desired = DesiredProperties::default();
-        assert_eq!(desired.refreshed(&twin(7)), None);
-        assert_eq!(desired.refreshed(&twin(7)), None);
+        assert_eq!(desired.refreshed(&twin(7)), NOTHING);
+        assert_eq!(desired.refreshed(&twin(7)), NOTHING);
     }
 
     #[test]
     fn a_change_missed_while_the_connection_was_lost_is_delivered_once() {
         let mut desired = DesiredProperties::default();
-        assert_eq!(desired.refreshed(&twin(1)), None);
-        assert_eq!(desired.refreshed(&twin(2)).unwrap(), r#"{"a": 1.0,"$version":2}"#);
-        assert_eq!(desired.patched(patch(2)), None);
-        assert_eq!(desired.refreshed(&twin(2)), None);
-        assert_eq!(desired.patched(patch(3)), Some(patch(3)));
+        assert_eq!(desired.refreshed(&twin(1)), NOTHING);
+        assert_eq!(desired.refreshed(&twin(2)), delivered(&[r#"{"a": 1.0,"$version":2}"#]));
+        assert_eq!(desired.patched(patch(2), true), NOTHING);
+        assert_eq!(desired.refreshed(&twin(2)), NOTHING);
+        assert_eq!(desired.patched(patch(3), true), delivered(&[&patch_text(3)]));
+    }
+
+    #[test]
+    fn a_patch_that_overtakes_the_look_after_a_reconnect_waits_for_it() {
+        let mut desired = DesiredProperties::default();
+        desired.refreshed(&twin(1));
+        assert_eq!(desired.patched(patch(5), true), ASK);
+        assert_eq!(desired.patched(patch(6), true), ASK);
+        assert_eq!(desired.refreshed(&twin(5)), delivered(&[r#"{"a": 1.0,"$version":5}"#, &patch_text(6)]));
+        assert_eq!(desired.patched(patch(7), true), delivered(&[&patch_text(7)]));
+    }
+
+    #[test]
+    fn a_gap_that_stays_is_asked_about_again_and_given_up_when_there_is_no_answer() {
+        let mut desired = DesiredProperties::default();
+        desired.refreshed(&twin(1));
+        assert_eq!(desired.patched(patch(9), true), ASK);
+        let seen = desired.refreshed(&twin(4));
+        assert_eq!((seen.deliver.len(), seen.ask), (1, true));
+        assert_eq!(desired.not_refreshed(), [patch(9)]);
+        assert_eq!(desired.patched(patch(9), true), NOTHING);
+        assert_eq!(desired.patched(patch(10), true), delivered(&[&patch_text(10)]));
+    }
+
+    #[test]
+    fn without_a_look_a_patch_after_a_gap_is_delivered_at_once() {
+        let mut desired = DesiredProperties::default();
+        assert_eq!(desired.patched(patch(2), false), delivered(&[&patch_text(2)]));
+        assert_eq!(desired.patched(patch(9), false), delivered(&[&patch_text(9)]));
     }
 
     #[test]
     fn a_patch_that_races_the_first_look_is_delivered() {
         let mut desired = DesiredProperties::default();
-        assert_eq!(desired.refreshed(&twin(2)), None);
-        assert_eq!(desired.patched(patch(2)), Some(patch(2)));
-        assert_eq!(desired.patched(patch(2)), None);
+        assert_eq!(desired.refreshed(&twin(2)), NOTHING);
+        assert_eq!(desired.patched(patch(2), true), delivered(&[&patch_text(2)]));
+        assert_eq!(desired.patched(patch(2), true), NOTHING);
     }
 
     #[test]
     fn versions_start_over_with_a_new_identity() {
         let mut desired = DesiredProperties::default();
-        assert_eq!(desired.patched(patch(9)), Some(patch(9)));
-        assert_eq!(desired.refreshed(&twin(1)), None);
-        assert_eq!(desired.patched(patch(2)), Some(patch(2)));
+        desired.patched(patch(9), true);
+        assert_eq!(desired.refreshed(&twin(1)), NOTHING);
+        assert_eq!(desired.patched(patch(2), true), delivered(&[&patch_text(2)]));
     }
 
     #[test]
     fn a_patch_without_a_version_is_delivered() {
         let mut desired = DesiredProperties::default();
-        let odd = Bytes::from_static(b"not json");
-        assert_eq!(desired.patched(odd.clone()), Some(odd));
+        assert_eq!(desired.patched(Bytes::from_static(b"not json"), true), delivered(&["not json"]));
     }
 }

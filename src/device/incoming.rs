@@ -58,6 +58,8 @@ pub enum ConnectionEvent {
     Disconnected(Option<Error>),
     /// Something failed that no call waits for: an attempt to connect again, a subscription.
     Failed(Error),
+    /// The program's token expires soon: it should bring another, with [`super::Client::update_token`].
+    TokenExpiring,
 }
 
 /// Told which kind has something new, from a thread of the core: it must not block.

@@ -17,6 +17,6 @@ mod retry;
 mod session;
 
 pub use client::Client;
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Token};
 pub use incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 pub use options::Options;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use rustls::SupportedCipherSuite;
+
 use crate::auth::quote_component;
 use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
 use crate::tls::{Roots, split_port};
 
 use super::credentials::Credentials;
@@ -34,6 +37,8 @@ pub struct Options {
     pub model_id: Option<String>,
     /// Whom to trust.
     pub roots: Roots,
+    /// The cipher suites to offer; None: all there are. See [`crate::tls::cipher_suites`].
+    pub cipher_suites: Option<Vec<SupportedCipherSuite>>,
     /// Seconds of silence after which the hub is asked whether it is there. Default 60.
     pub keep_alive_seconds: u16,
     /// Connect when an operation needs it. Default true.
@@ -68,6 +73,7 @@ impl Options {
             user_agent: format!("ferrohub/{}", env!("CARGO_PKG_VERSION")),
             model_id: None,
             roots: Roots::System,
+            cipher_suites: None,
             keep_alive_seconds: 60,
             auto_connect: true,
             connection_retry: true,
@@ -112,10 +118,19 @@ impl Options {
     }
 
     /// Host and port to connect to.
-    #[must_use]
-    pub fn address(&self) -> (&str, u16) {
-        let (host, port) = split_port(self.gateway_host_name.as_deref().unwrap_or(&self.host_name));
-        (host, port.unwrap_or(MQTT_PORT))
+    ///
+    /// # Errors
+    /// `InvalidArgument` if what follows the colon is no port.
+    pub fn address(&self) -> Result<(&str, u16)> {
+        let name = self.gateway_host_name.as_deref().unwrap_or(&self.host_name);
+        let (host, port) = split_port(name);
+        if port.is_none() && name.len() > host.len() && !host.contains(':') {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("the host name {name:?} has no valid port"),
+            ));
+        }
+        Ok((host, port.unwrap_or(MQTT_PORT)))
     }
 }
 
@@ -148,10 +163,12 @@ mod tests {
     #[test]
     fn a_port_in_the_host_name_and_a_gateway_decide_where_to_connect() {
         let mut client = options(None);
-        assert_eq!(client.address(), ("localhost", 8883));
+        assert_eq!(client.address().unwrap(), ("localhost", 8883));
         client.host_name = "localhost:8443".into();
-        assert_eq!(client.address(), ("localhost", 8443));
+        assert_eq!(client.address().unwrap(), ("localhost", 8443));
         client.gateway_host_name = Some("edge".into());
-        assert_eq!(client.address(), ("edge", 8883));
+        assert_eq!(client.address().unwrap(), ("edge", 8883));
+        client.gateway_host_name = Some("edge:99999".into());
+        assert!(client.address().is_err());
     }
 }

@@ -19,8 +19,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
-use super::conversation::{Conversation, Intake, Purpose};
-use super::credentials::Password;
+use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
+use super::credentials::{Credentials, Password, Token};
 use super::desired::DesiredProperties;
 use super::incoming::{ConnectionEvent, Inboxes};
 use super::options::Options;
@@ -33,8 +33,6 @@ use crate::protocol::topics;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long a closing connection may take to say goodbye.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
-/// How long the hub may take to answer what the session asks for itself.
-const OWN_REQUEST_TIME: Duration = Duration::from_secs(30);
 
 type ClientLink = Link<TlsStream<TcpStream>>;
 type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
@@ -51,6 +49,7 @@ pub(super) enum Control {
     Connect(Promise),
     Disconnect(Promise),
     ShutDown(Promise),
+    UpdateToken(Token, Promise),
 }
 
 /// Where the connection stands.
@@ -73,12 +72,15 @@ enum Event {
     Ended(Error),
     RetryDue,
     RenewalDue,
+    TokenDue,
     HandleDropped,
 }
 
 /// The state of a session's task.
 pub(super) struct Session {
     options: Arc<Options>,
+    /// At first those of the options; a token is replaced.
+    credentials: Credentials,
     target: Target,
     control: UnboundedReceiver<Control>,
     intake: Intake,
@@ -96,6 +98,8 @@ pub(super) struct Session {
     /// When the token of this connection has to be renewed; while it is, when to go on with packets in flight.
     renew_unix_millis: Option<u64>,
     renewing: bool,
+    /// When the program has to be asked for another token.
+    token_due_unix_millis: Option<u64>,
 }
 
 impl Session {
@@ -110,6 +114,8 @@ impl Session {
             outbound: Outbound::new(options.window),
             backoff: Backoff::new(options.connection_retry_interval),
             intake: Intake::new(requests),
+            token_due_unix_millis: options.credentials.token_due_unix_millis(options.clock.unix_millis()),
+            credentials: options.credentials.clone(),
             options,
             target,
             control,
@@ -137,6 +143,7 @@ impl Session {
                     self.disconnect().await;
                     return promise.complete(Ok(Bytes::new()));
                 }
+                Event::Control(Control::UpdateToken(token, promise)) => self.update_token(token, promise),
                 Event::HandleDropped => return self.disconnect().await,
                 Event::Queued => self.queued(),
                 Event::Dialled(dialled) => match *dialled {
@@ -146,17 +153,19 @@ impl Session {
                 Event::Ended(error) => self.ended(&error),
                 Event::RetryDue => self.dial(),
                 Event::RenewalDue => self.renew(),
+                Event::TokenDue => {
+                    self.token_due_unix_millis = None;
+                    self.shared.inboxes.put_event(ConnectionEvent::TokenExpiring);
+                }
             }
         }
     }
 
     async fn next_event(&mut self) -> Event {
-        let Self { control, phase, intake, outbound, desired, shared, options, renew_unix_millis, .. } = self;
-        let renewal = async {
-            match renew_unix_millis {
-                Some(moment) => options.clock.sleep_until(*moment).await,
-                None => pending().await,
-            }
+        let Self { control, phase, intake, outbound, desired, shared, options, .. } = self;
+        let alarm = async |moment: Option<u64>| match moment {
+            Some(moment) => options.clock.sleep_until(moment).await,
+            None => pending().await,
         };
         let activity = async {
             if let Phase::Online(link, _) = phase {
@@ -181,7 +190,8 @@ impl Session {
             biased;
             control = control.recv() => control.map_or(Event::HandleDropped, Event::Control),
             event = activity => event,
-            () = renewal => Event::RenewalDue,
+            () = alarm(self.renew_unix_millis) => Event::RenewalDue,
+            () = alarm(self.token_due_unix_millis) => Event::TokenDue,
         }
     }
 
@@ -195,6 +205,18 @@ impl Session {
             }
         }
         self.connecting.push(promise);
+    }
+
+    /// Connect with this token from now on; what is in flight is acknowledged on the old connection first.
+    fn update_token(&mut self, token: Token, promise: Promise) {
+        self.credentials = Credentials::Token(token);
+        self.token_due_unix_millis = self.credentials.token_due_unix_millis(self.options.clock.unix_millis());
+        self.connecting.push(promise);
+        if matches!(self.phase, Phase::Online(..)) {
+            return self.renew();
+        }
+        self.backoff.reset();
+        self.dial();
     }
 
     async fn disconnect(&mut self) {
@@ -239,8 +261,7 @@ impl Session {
     }
 
     fn dial(&mut self) {
-        let password =
-            self.options.credentials.password(&self.options.resource(), self.options.clock.unix_millis());
+        let password = self.credentials.password(&self.options.resource(), self.options.clock.unix_millis());
         let connect = self.connect_packet(&password);
         self.next_renewal = password.renew_unix_millis;
         let target = self.target.clone();
@@ -309,7 +330,7 @@ impl Session {
             | ErrorKind::ConnectionDropped
             | ErrorKind::Timeout
             | ErrorKind::Tls => true,
-            ErrorKind::Unauthorized => self.options.credentials.can_renew(),
+            ErrorKind::Unauthorized => self.credentials.can_renew(),
             _ => false,
         }
     }
@@ -347,21 +368,6 @@ impl Session {
         self.outbound.pause(true);
         let limit = u64::try_from(DRAIN_TIME.as_millis()).unwrap_or(u64::MAX);
         self.renew_unix_millis = Some(self.options.clock.unix_millis() + limit);
-    }
-}
-
-/// Ask for the desired properties on the session's own behalf.
-pub(super) fn desired_properties_request() -> Request<Purpose> {
-    let request_id = uuid::Uuid::new_v4().to_string();
-    let publish = rumqttc::mqttbytes::v4::Publish::new(
-        topics::twin_get(&request_id),
-        rumqttc::mqttbytes::QoS::AtLeastOnce,
-        " ",
-    );
-    Request {
-        operation: Operation::Call { publish, request_id },
-        reply: Reply::Owner(Purpose::DesiredProperties),
-        deadline: Some(Instant::now() + OWN_REQUEST_TIME),
     }
 }
 

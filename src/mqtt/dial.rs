@@ -143,9 +143,13 @@ fn admitted(answer: Packet) -> std::result::Result<bool, (ErrorKind, &'static st
 
 fn refused(target: &Target, connect: &Connect, kind: ErrorKind, reason: &str) -> Error {
     let mut text = format!("{}:{} refused {:?}", target.host, target.port, connect.client_id);
-    if kind == ErrorKind::Unauthorized {
-        text.push_str("; check that it exists there, is enabled, and that the key is its own");
-    }
+    text.push_str(match kind {
+        ErrorKind::Unauthorized => {
+            "; check that it exists there, that the key is its own, and that this machine's clock is right"
+        }
+        ErrorKind::ConnectionFailed => "; it may be disabled there, or the hub is busy or not available",
+        _ => "",
+    });
     Error::new(kind, text).caused_by(io::Error::other(reason.to_owned()))
 }
 

@@ -35,7 +35,7 @@ struct InFlight<P> {
     request: Option<Request<P>>,
 }
 
-impl<P> Outbound<P> {
+impl<P: PartialEq> Outbound<P> {
     /// Nothing yet, with room for `window` unacknowledged packets.
     #[must_use]
     pub fn new(window: usize) -> Self {
@@ -62,6 +62,20 @@ impl<P> Outbound<P> {
     pub fn push_first(&mut self, request: Request<P>) {
         self.note_deadline(request.deadline);
         self.queued.push_front(request);
+    }
+
+    /// Take an owner's request that goes out first, unless one for this purpose has no outcome yet.
+    pub fn ask_once(&mut self, purpose: &P, request: impl FnOnce() -> Request<P>) {
+        let same = |request: &Request<P>| matches!(&request.reply, Reply::Owner(other) if other == purpose);
+        if !self.pending().any(same) {
+            self.push_first(request());
+        }
+    }
+
+    /// Every request without an outcome.
+    fn pending(&self) -> impl Iterator<Item = &Request<P>> {
+        let in_flight = self.in_flight.iter().filter_map(|sent| sent.request.as_ref());
+        self.queued.iter().chain(&self.awaiting_answer).chain(in_flight)
     }
 
     fn note_deadline(&mut self, deadline: Option<Instant>) {
@@ -122,20 +136,29 @@ impl<P> Outbound<P> {
         }
     }
 
-    /// Write what was in flight again, marked as duplicates under its old ids, and ask again what was
-    /// acknowledged but not answered. For the first moment of a new connection.
+    /// Write what was in flight again, marked as duplicates under its old ids. Questions without an answer are asked
+    /// again, in their order and before what is queued: the subscription to the answers may have to be made first.
+    /// For the first moment of a new connection.
     ///
     /// # Errors
     /// `Protocol` if a packet can't be encoded.
     pub fn replay(&mut self, output: &mut BytesMut) -> Result<()> {
-        self.in_flight.retain(|sent| sent.request.as_ref().is_some_and(|request| !is_abandoned(request)));
-        for sent in &mut self.in_flight {
-            if let Some(request) = &mut sent.request {
-                encode(&mut request.operation, sent.id, true, output)?;
+        let mut questions = std::mem::take(&mut self.awaiting_answer);
+        for sent in std::mem::take(&mut self.in_flight) {
+            match sent.request {
+                Some(request) if is_abandoned(&request) => {}
+                Some(request) if matches!(request.operation, Operation::Call { .. }) => {
+                    questions.push(request);
+                }
+                Some(mut request) => {
+                    encode(&mut request.operation, sent.id, true, output)?;
+                    self.in_flight.push_back(InFlight { id: sent.id, request: Some(request) });
+                }
+                None => {}
             }
         }
-        for request in std::mem::take(&mut self.awaiting_answer).into_iter().rev() {
-            self.queued.push_front(request);
+        for question in questions.into_iter().rev() {
+            self.queued.push_front(question);
         }
         Ok(())
     }
@@ -256,9 +279,7 @@ impl<P> Outbound<P> {
                 Reply::Owner(purpose) => self.owners.push((purpose, Err(error.clone()))),
             }
         }
-        let in_flight = self.in_flight.iter().filter_map(|sent| sent.request.as_ref());
-        let left = self.queued.iter().chain(&self.awaiting_answer).chain(in_flight);
-        self.earliest_deadline = left.filter_map(|request| request.deadline).min();
+        self.earliest_deadline = self.pending().filter_map(|request| request.deadline).min();
     }
 }
 

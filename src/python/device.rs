@@ -1,16 +1,20 @@
 //! Device and module clients for Python: one handle, whose methods wait for the core's operations.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
+use super::answers::Answer;
 use super::errors::{CoreError, to_python};
+use super::mailbox::{Mailbox, kind_name};
+use super::operation::Operation;
+use super::roots::default_roots;
 use super::runtime;
 use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
-use crate::device::{Client, Credentials, Options};
+use crate::device::{Client, Credentials, Kind, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::properties;
 use crate::tls::Roots;
@@ -35,14 +39,14 @@ struct ClientOptions {
 }
 
 impl ClientOptions {
-    fn into_core(self) -> Result<Options> {
+    fn into_core(self, default_roots: Roots) -> Result<Options> {
         let key = SasKey::from_base64(&self.shared_access_key)?;
         let credentials = Credentials::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) };
         let mut options = Options::new(self.host_name, self.device_id, self.module_id, credentials);
         options.gateway_host_name = self.gateway_host_name;
         options.user_agent = self.user_agent;
         options.model_id = self.model_id;
-        options.roots = self.server_verification_cert.map_or(Roots::System, Roots::Pem);
+        options.roots = self.server_verification_cert.map_or(default_roots, Roots::Pem);
         options.keep_alive_seconds = self.keep_alive;
         options.auto_connect = self.auto_connect;
         options.connection_retry = self.connection_retry;
@@ -52,10 +56,10 @@ impl ClientOptions {
     }
 }
 
-/// A device's or module's connection; private to `ferrohub.device`.
+/// A device's or module's connection; private to `ferrohub.device`. Times are in seconds, None waits without end.
 #[pyclass(frozen, module = "ferrohub._native")]
 struct DeviceClient {
-    client: Client,
+    client: Arc<Client>,
     process: u32,
 }
 
@@ -63,9 +67,12 @@ struct DeviceClient {
 #[pymethods]
 impl DeviceClient {
     #[new]
-    fn new(options: ClientOptions) -> PyResult<Self> {
-        let client = options.into_core().and_then(|options| Client::new(options, &runtime::handle()?));
-        Ok(Self { client: client.map_err(|error| to_python(&error))?, process: std::process::id() })
+    fn new(py: Python<'_>, options: ClientOptions) -> PyResult<Self> {
+        let client = options
+            .into_core(default_roots(py))
+            .and_then(|options| Client::new(options, &runtime::handle()?));
+        let client = client.map_err(|error| to_python(&error))?;
+        Ok(Self { client: Arc::new(client), process: std::process::id() })
     }
 
     #[getter]
@@ -73,77 +80,128 @@ impl DeviceClient {
         self.process == std::process::id() && self.client.is_connected()
     }
 
-    fn connect(&self, py: Python<'_>) -> PyResult<()> {
-        self.wait(py, self.client.connect())
+    fn connect(&self) -> Operation {
+        self.operation(|client| async move { client.connect().await })
     }
 
-    fn disconnect(&self, py: Python<'_>) -> PyResult<()> {
-        self.wait(py, self.client.disconnect())
+    fn disconnect(&self) -> Operation {
+        self.operation(|client| async move { client.disconnect().await })
     }
 
-    fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
-        self.wait(py, self.client.shutdown())
+    fn shutdown(&self) -> Operation {
+        self.operation(|client| async move { client.shutdown().await })
     }
 
     fn send_telemetry(
         &self,
-        py: Python<'_>,
         message_properties: Vec<(String, String)>,
         payload: &[u8],
         timeout: Option<f64>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Operation> {
         let pairs = message_properties.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let encoded = properties::encode(pairs);
-        let (payload, timeout) = (Bytes::copy_from_slice(payload), limit(timeout)?);
-        self.wait(py, self.client.send_telemetry(&encoded, payload, timeout))
+        let (encoded, payload, timeout) =
+            (properties::encode(pairs), Bytes::copy_from_slice(payload), limit(timeout)?);
+        Ok(self.operation(|client| client.send_telemetry(&encoded, payload, timeout)))
     }
 
-    fn get_twin<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
-        let twin = self.wait(py, self.client.get_twin(limit(timeout)?))?;
-        Ok(PyBytes::new(py, &twin))
-    }
-
-    fn patch_reported_properties(&self, py: Python<'_>, patch: &[u8], timeout: Option<f64>) -> PyResult<()> {
-        let (patch, timeout) = (Bytes::copy_from_slice(patch), limit(timeout)?);
-        self.wait(py, self.client.patch_reported_properties(patch, timeout))
-    }
-
-    fn enable_desired_patches(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
-        self.wait(py, self.client.enable_desired_patches(limit(timeout)?))
-    }
-
-    fn next_desired_patch<'py>(
-        &self,
-        py: Python<'py>,
-        timeout: Option<f64>,
-    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn get_twin(&self, timeout: Option<f64>) -> PyResult<Operation> {
         let timeout = limit(timeout)?;
-        if let Some(patch) = self.client.desired_patch_now() {
-            return Ok(Some(PyBytes::new(py, &patch)));
-        }
-        let patch = self.wait(py, async {
-            let next = self.client.next_desired_patch();
-            match timeout {
-                Some(timeout) => Ok(tokio::time::timeout(timeout, next).await.ok()),
-                None => Ok(Some(next.await)),
-            }
-        })?;
-        Ok(patch.map(|patch| PyBytes::new(py, &patch)))
+        Ok(self.operation(move |client| async move { client.get_twin(timeout).await }))
+    }
+
+    fn patch_reported_properties(&self, patch: &[u8], timeout: Option<f64>) -> PyResult<Operation> {
+        let (patch, timeout) = (Bytes::copy_from_slice(patch), limit(timeout)?);
+        Ok(self
+            .operation(move |client| async move { client.patch_reported_properties(patch, timeout).await }))
+    }
+
+    fn respond_to_method(
+        &self,
+        request_id: String,
+        status: i64,
+        payload: &[u8],
+        timeout: Option<f64>,
+    ) -> PyResult<Operation> {
+        let (payload, timeout) = (Bytes::copy_from_slice(payload), limit(timeout)?);
+        Ok(self.operation(move |client| async move {
+            client.respond_to_method(&request_id, status, payload, timeout).await
+        }))
+    }
+
+    /// Ask the hub for what is of this kind.
+    fn enable(&self, kind: &str, timeout: Option<f64>) -> PyResult<Operation> {
+        let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);
+        Ok(self.operation(move |client| async move { client.enable(kind, timeout).await }))
+    }
+
+    /// Ask the hub for it no more.
+    fn disable(&self, kind: &str, timeout: Option<f64>) -> PyResult<Operation> {
+        let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);
+        Ok(self.operation(move |client| async move { client.disable(kind, timeout).await }))
+    }
+
+    /// The next of this kind (and of this name, for messages on inputs and methods); None after `timeout`.
+    fn receive(&self, kind: &str, name: Option<String>, timeout: Option<f64>) -> PyResult<Operation> {
+        let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);
+        Ok(self.operation(move |client| async move { receive(&client, kind, name, timeout).await }))
+    }
+
+    /// What is there already of this kind, or None.
+    fn take(&self, kind: &str, name: Option<&str>) -> PyResult<Answer> {
+        Ok(take(&self.client, kind_of(kind)?, name))
+    }
+
+    /// Tell this mailbox, under this number, when something new has come. Events are kept only while one is told.
+    fn watch(&self, mailbox: &Mailbox, number: u64) {
+        let slot = mailbox.slot();
+        self.client.watch(Some(Box::new(move |kind| slot.put_news(number, kind))));
     }
 }
 
 impl DeviceClient {
-    fn wait<T: Send>(
-        &self,
-        py: Python<'_>,
-        operation: impl Future<Output = Result<T>> + Send,
-    ) -> PyResult<T> {
-        if self.process != std::process::id() {
-            let text = "this client was made before a fork; make a new one in the child process";
-            return Err(to_python(&Error::new(ErrorKind::ShutDown, text)));
-        }
-        runtime::block_on(py, operation)?.map_err(|error| to_python(&error))
+    fn operation<T, F>(&self, start: impl FnOnce(Arc<Client>) -> F) -> Operation
+    where
+        T: Into<Answer>,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Operation::new(self.process, start(Arc::clone(&self.client)))
     }
+}
+
+async fn receive(
+    client: &Client,
+    kind: Kind,
+    name: Option<String>,
+    timeout: Option<Duration>,
+) -> Result<Answer> {
+    let name = name.as_deref();
+    let next = async {
+        match kind {
+            Kind::DesiredPatch => client.next_desired_patch().await.map(Into::into),
+            Kind::Message => client.next_message(name).await.map(Into::into),
+            Kind::Method => client.next_method(name).await.map(Into::into),
+            Kind::Event => std::future::pending().await,
+        }
+    };
+    match timeout {
+        Some(timeout) => tokio::time::timeout(timeout, next).await.unwrap_or(Ok(Answer::None)),
+        None => next.await,
+    }
+}
+
+fn take(client: &Client, kind: Kind, name: Option<&str>) -> Answer {
+    match kind {
+        Kind::DesiredPatch => client.desired_patch_now().into(),
+        Kind::Message => client.message_now(name).into(),
+        Kind::Method => client.method_now(name).into(),
+        Kind::Event => client.event_now().into(),
+    }
+}
+
+fn kind_of(name: &str) -> PyResult<Kind> {
+    let kinds = [Kind::DesiredPatch, Kind::Message, Kind::Method, Kind::Event];
+    let found = kinds.into_iter().find(|kind| kind_name(*kind) == name);
+    found.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("no kind is called {name:?}")))
 }
 
 fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
@@ -152,7 +210,8 @@ fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
 
 fn seconds(number: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(number).map_err(|error| {
-        Error::new(ErrorKind::InvalidArgument, format!("{number} s is no time")).caused_by(error)
+        Error::new(ErrorKind::InvalidArgument, format!("a time of {number:e} s is not possible"))
+            .caused_by(error)
     })
 }
 

@@ -13,19 +13,25 @@ pyo3::create_exception!(ferrohub._native, CoreError, pyo3::exceptions::PyExcepti
 
 /// The exception for an error of the core.
 pub(super) fn to_python(error: &Error) -> PyErr {
+    CoreError::new_err(describe(error))
+}
+
+/// Kind, sentence and causes.
+pub(super) fn describe(error: &Error) -> (String, String, Vec<String>) {
     let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(next) = cause {
         causes.push(next.to_string());
         cause = next.source();
     }
-    CoreError::new_err((kind_name(error.kind()), error.message().to_owned(), causes))
+    (kind_name(error.kind()), error.message().to_owned(), causes)
 }
 
 fn kind_name(kind: ErrorKind) -> String {
     let name = match kind {
         ErrorKind::InvalidArgument => "invalid_argument",
         ErrorKind::InvalidKey => "invalid_key",
+        ErrorKind::Certificate => "certificate",
         ErrorKind::ConnectionFailed => "connection_failed",
         ErrorKind::ConnectionDropped => "connection_dropped",
         ErrorKind::NotConnected => "not_connected",

@@ -2,9 +2,13 @@
 //!
 //! Each file binds one party. Facades, models and public exceptions are Python, over these handles.
 
+mod answers;
 mod device;
 mod errors;
 mod hub;
+mod mailbox;
+mod operation;
+mod roots;
 mod runtime;
 mod service;
 
@@ -17,6 +21,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     errors::register(module)?;
     hub::register(module)?;
+    mailbox::register(module)?;
+    operation::register(module)?;
     runtime::register(module)?;
     service::register(module)?;
     Ok(())

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::task::JoinSet;
 
+use super::roots::default_roots;
 use super::{errors, runtime};
 use crate::auth::SasKey;
 use crate::clock::Clock;
@@ -25,14 +26,20 @@ struct ServiceTransport(Arc<Transport>);
 impl ServiceTransport {
     #[new]
     #[pyo3(signature = (host_name, platform, policy=None, key=None))]
-    fn new(host_name: String, platform: &str, policy: Option<String>, key: Option<&str>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        host_name: String,
+        platform: &str,
+        policy: Option<String>,
+        key: Option<&str>,
+    ) -> PyResult<Self> {
         let user_agent = format!("ferrohub/{} ({platform})", env!("CARGO_PKG_VERSION"));
         let credentials = policy
             .zip(key)
             .map(|(policy, key)| SasKey::from_base64(key).map(|key| Credentials { policy, key }));
-        let transport = credentials
-            .transpose()
-            .and_then(|credentials| Transport::new(host_name, &user_agent, credentials, Clock::system()));
+        let transport = credentials.transpose().and_then(|credentials| {
+            Transport::new(host_name, &user_agent, credentials, default_roots(py), Clock::system())
+        });
         Ok(Self(Arc::new(transport.map_err(|error| errors::to_python(&error))?)))
     }
 

@@ -17,7 +17,11 @@ pub(super) struct Failure {
 pub(super) fn explain(error: &reqwest::Error, host: &str) -> Failure {
     let address = with_port(host);
     if let Some(certificate) = find::<rustls::Error>(error) {
-        let text = format!("the TLS handshake with {address} failed: {certificate}. {}", how_to_trust(host));
+        let advice = match certificate {
+            rustls::Error::InvalidCertificate(_) => how_to_trust(host),
+            _ => "Check the port: what listens there may speak no TLS",
+        };
+        let text = format!("the TLS handshake with {address} failed: {certificate}. {advice}");
         return failure(ErrorKind::Tls, text, Outcome::Hopeless);
     }
     if error.is_builder() {

@@ -94,6 +94,8 @@ pub struct Transport {
     host_name: String,
     user_agent: HeaderValue,
     credentials: Option<Credentials>,
+    /// Unless the environment names a bundle.
+    roots: Roots,
     clock: Clock,
     client: Mutex<Option<(u32, reqwest::Client)>>,
 }
@@ -108,12 +110,13 @@ impl Transport {
         host_name: String,
         user_agent: &str,
         credentials: Option<Credentials>,
+        roots: Roots,
         clock: Clock,
     ) -> Result<Self> {
         let user_agent = HeaderValue::from_str(user_agent).map_err(|error| {
             Error::new(ErrorKind::InvalidArgument, "the user agent can't be sent").caused_by(error)
         })?;
-        Ok(Self { host_name, user_agent, credentials, clock, client: Mutex::default() })
+        Ok(Self { host_name, user_agent, credentials, roots, clock, client: Mutex::default() })
     }
 
     /// Send a request and wait for the answer, `limit` at most in all, trying again where that is safe.
@@ -246,7 +249,7 @@ impl Transport {
     }
 
     fn build_client(&self) -> Result<reqwest::Client> {
-        let roots = bundle_from_environment().map_or(Roots::System, Roots::Bundle);
+        let roots = bundle_from_environment().map_or_else(|| self.roots.clone(), Roots::Bundle);
         let tls = tls::client_config(&self.host_name, &roots, &["http/1.1"])?;
         let mut always = HeaderMap::new();
         always.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
@@ -302,7 +305,7 @@ mod tests {
     fn transport(host_name: &str) -> Transport {
         let key = SasKey::from_base64("c2VjcmV0").unwrap();
         let credentials = Credentials { policy: "iothubowner".into(), key };
-        Transport::new(host_name.into(), "test", Some(credentials), Clock::manual(0)).unwrap()
+        Transport::new(host_name.into(), "test", Some(credentials), Roots::System, Clock::manual(0)).unwrap()
     }
 
     fn get() -> Request {

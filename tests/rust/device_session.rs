@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrohub::auth::SasToken;
+use ferrohub::auth::{SasKey, SasToken};
 use ferrohub::clock::Clock;
-use ferrohub::device::{Client, Credentials, Options};
+use ferrohub::device::{Client, Credentials, Kind, Options};
 use ferrohub::error::{ErrorKind, Result};
 use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck, SubAck, SubscribeReasonCode};
 use tokio::runtime::Handle;
@@ -19,20 +19,20 @@ const RESPONSES: &str = "$iothub/twin/res/#";
 const PATCHES: &str = "$iothub/twin/PATCH/properties/desired/#";
 const PATCH_TOPIC: &str = "$iothub/twin/PATCH/properties/desired/?$version=";
 
-fn client(options: Options) -> Arc<Client> {
+pub(crate) fn client(options: Options) -> Arc<Client> {
     Arc::new(Client::new(options, &Handle::current()).unwrap())
 }
 
-async fn soon<T>(work: JoinHandle<T>) -> T {
+pub(crate) async fn soon<T>(work: JoinHandle<T>) -> T {
     timeout(LIMIT, work).await.expect("the call hangs").unwrap()
 }
 
-fn send(client: &Arc<Client>, payload: &'static str) -> JoinHandle<Result<()>> {
+pub(crate) fn send(client: &Arc<Client>, payload: &'static str) -> JoinHandle<Result<()>> {
     let client = Arc::clone(client);
     tokio::spawn(async move { client.send_telemetry("", Bytes::from_static(payload.as_bytes()), None).await })
 }
 
-fn connect(client: &Arc<Client>) -> JoinHandle<Result<()>> {
+pub(crate) fn connect(client: &Arc<Client>) -> JoinHandle<Result<()>> {
     let client = Arc::clone(client);
     tokio::spawn(async move { client.connect().await })
 }
@@ -44,11 +44,11 @@ fn get_twin(client: &Arc<Client>) -> JoinHandle<Result<Bytes>> {
 
 fn listen(client: &Arc<Client>) -> JoinHandle<Result<()>> {
     let client = Arc::clone(client);
-    tokio::spawn(async move { client.enable_desired_patches(None).await })
+    tokio::spawn(async move { client.enable(Kind::DesiredPatch, None).await })
 }
 
 /// A hub, a connected client, and their connection.
-async fn connected(change: impl FnOnce(&mut Options)) -> (ScriptedHub, Arc<Client>, Connection) {
+pub(crate) async fn connected(change: impl FnOnce(&mut Options)) -> (ScriptedHub, Arc<Client>, Connection) {
     let hub = ScriptedHub::start().await;
     let mut options = hub.options();
     change(&mut options);
@@ -72,7 +72,7 @@ async fn listening() -> (ScriptedHub, Arc<Client>, Connection) {
 }
 
 async fn next_patch(client: &Client) -> String {
-    let patch = timeout(LIMIT, client.next_desired_patch()).await.expect("no patch came");
+    let patch = timeout(LIMIT, client.next_desired_patch()).await.expect("no patch came").unwrap();
     String::from_utf8(patch.to_vec()).unwrap()
 }
 
@@ -326,6 +326,31 @@ async fn after_a_shutdown_calls_say_so() {
 }
 
 #[tokio::test]
+async fn a_shutdown_ends_who_waits_to_receive() {
+    let (_hub, client, _connection) = listening().await;
+    let receiving = tokio::spawn({
+        let client = Arc::clone(&client);
+        async move { client.next_desired_patch().await }
+    });
+    client.shutdown().await.unwrap();
+    assert_eq!(soon(receiving).await.unwrap_err().kind(), ErrorKind::ShutDown);
+    assert_eq!(client.enable(Kind::DesiredPatch, None).await.unwrap_err().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test]
+async fn a_question_under_way_is_asked_again_after_the_subscription_to_answers_is_made_again() {
+    let (hub, client, mut connection) = connected(|_| {}).await;
+    let twin = get_twin(&client);
+    connection.grant(RESPONSES).await;
+    connection.publish().await;
+    drop(connection);
+    let mut connection = hub.admit(false).await;
+    connection.grant(RESPONSES).await;
+    connection.answer_twin("{}").await;
+    assert_eq!(soon(twin).await.unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn a_dropped_client_disconnects() {
     let (_hub, client, mut connection) = connected(|_| {}).await;
     drop(client);
@@ -337,8 +362,8 @@ async fn the_token_is_renewed_before_it_expires_and_nothing_in_flight_is_sent_tw
     let clock = Clock::manual(1_700_000_000_000);
     let (hub, client, mut connection) = connected(|options| {
         options.clock = clock.clone();
-        let Credentials::Key { ttl, .. } = &mut options.credentials;
-        *ttl = Duration::from_secs(100);
+        let key = SasKey::from_bytes(b"foobar".to_vec());
+        options.credentials = Credentials::Key { key, ttl: Duration::from_secs(100) };
     })
     .await;
     let sent = send(&client, "x");

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can not go on fails")]
 
+mod device_credentials;
 mod device_session;
 mod hub_endpoints;
 mod hub_messages;

@@ -11,8 +11,10 @@ use rumqttc::mqttbytes::v4::{
     ConnAck, Connect, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode,
 };
 use rumqttc::mqttbytes::{self, QoS};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CipherSuite, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -37,12 +39,17 @@ pub(crate) struct Connection {
 
 impl ScriptedHub {
     pub(crate) async fn start() -> Self {
+        Self::start_with(WebPkiClientVerifier::no_client_auth()).await
+    }
+
+    /// A hub that asks its clients for certificates.
+    pub(crate) async fn start_with(verifier: Arc<dyn ClientCertVerifier>) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -97,6 +104,16 @@ impl Connection {
                 return Packet::Disconnect;
             }
         }
+    }
+
+    /// The certificates the client has shown, its own first.
+    pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.stream.get_ref().1.peer_certificates().unwrap_or_default()
+    }
+
+    /// The cipher suite that was agreed on.
+    pub(crate) fn cipher_suite(&self) -> CipherSuite {
+        self.stream.get_ref().1.negotiated_cipher_suite().unwrap().suite()
     }
 
     pub(crate) async fn publish(&mut self) -> Publish {

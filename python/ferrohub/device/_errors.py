@@ -11,10 +11,9 @@ from ferrohub.device import internal_exceptions as internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any
 
-    T = TypeVar("T")
+    from ferrohub._native import Operation
 
 # kind of the core -> public class, the official sentence, the class of the cause
 _KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
@@ -57,13 +56,29 @@ _KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
 }
 
 
-def call(operation: Callable[..., T], *arguments: object) -> T:
-    """Call the core; its errors become public ones."""
-    try:
-        return operation(*arguments)
-    except CoreError as error:
-        failure, cause = _public(*error.args)
-    raise failure from cause
+class translated:  # noqa: N801 - reads as `with translated():`
+    """Within it, errors of the core become public ones."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, CoreError):
+            failure = public_error(error)
+            raise failure from failure.__cause__
+
+
+def wait(operation: Operation) -> Any:
+    """Wait for an operation of the core; its errors become public ones."""
+    with translated():
+        return operation.wait()
+
+
+def public_error(error: CoreError) -> Exception:
+    """The exception that programs know, with its cause."""
+    failure, cause = _public(*error.args)
+    failure.__cause__ = cause
+    return failure
 
 
 def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exception | None]:

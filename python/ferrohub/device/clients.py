@@ -6,66 +6,27 @@ connection is made again, calls wait for it, at most their time: 120 s for messa
 
 from __future__ import annotations
 
-import json
-import warnings
-
 from ferrohub._frames import one_frame
-from ferrohub._native import DeviceClient
-from ferrohub.device import exceptions
-from ferrohub.device._errors import call
-from ferrohub.device.message import SIZE_LIMIT, Message, payload, properties
-from ferrohub.device.options import ClientOptions
+from ferrohub.device import _json, base, received
+from ferrohub.device._errors import wait
+from ferrohub.device.exceptions import OperationTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
+    from typing import Any
 
-    Client = TypeVar("Client", bound="GenericIoTHubClient")
-
-SEND_TIMEOUT = 120.0
-"""Seconds for a message to be acknowledged."""
-TWIN_TIMEOUT = 30.0
-"""Seconds for a twin operation to be answered."""
+    from ferrohub.device.handlers import Handlers
+    from ferrohub.device.message import Message
+    from ferrohub.device.methods import MethodRequest, MethodResponse
 
 
-class DeprecatedWarning(DeprecationWarning):
-    """A method that the official package has deprecated; it goes on working."""
+class GenericIoTHubClient(base.GenericIoTHubClient):
+    """What the synchronous clients of devices and modules have in common."""
 
+    def _make_handlers(self) -> Handlers:
+        from ferrohub.device.dispatcher import handlers_of
 
-def _warn_deprecated(method: str, replacement: str) -> None:
-    # Attributed to this module, like the official warning to its package: hidden by Python's default filters.
-    warnings.warn(
-        f"{method} is deprecated as of 2.3.0. We recommend that you use the .{replacement} property to set a"
-        " handler instead",
-        DeprecatedWarning,
-        stacklevel=1,
-    )
-
-
-class GenericIoTHubClient:
-    """What clients of devices and modules have in common."""
-
-    def __init__(self, core: DeviceClient) -> None:
-        self._core = core
-
-    @classmethod
-    @one_frame
-    def create_from_connection_string(cls: type[Client], connection_string: str, **kwargs: Any) -> Client:
-        """Make a client from its connection string; nothing is sent yet.
-
-        Keyword arguments: `server_verification_cert` (PEM text, replaces the system's roots), `product_info` (str,
-        or a model id "dtmi:…"), `sastoken_ttl` (seconds, 3600), `keep_alive` (seconds, 60, at most 1740),
-        `auto_connect` (True), `connection_retry` (True), `connection_retry_interval` (seconds, 10: the longest
-        pause between two attempts), `ensure_desired_properties` (True).
-
-        Raises ValueError, TypeError, and KeyError for the connection string of a service.
-        """
-        return cls(call(DeviceClient, ClientOptions.from_connection_string(connection_string, kwargs)))
-
-    @property
-    def connected(self) -> bool:
-        """Whether the client is connected at this moment."""
-        return self._core.connected
+        return handlers_of(self._core)
 
     @one_frame
     def connect(self) -> None:
@@ -73,17 +34,17 @@ class GenericIoTHubClient:
 
         Raises ConnectionFailedError, CredentialError, OperationTimeout, ClientError.
         """
-        call(self._core.connect)
+        wait(self._core.connect())
 
     @one_frame
     def disconnect(self) -> None:
         """Disconnect; what has no answer yet is cancelled. The client can connect again."""
-        call(self._core.disconnect)
+        wait(self._core.disconnect())
 
     @one_frame
     def shutdown(self) -> None:
         """Disconnect for good. Later calls raise a ClientError."""
-        call(self._core.shutdown)
+        wait(self._core.shutdown())
 
     @one_frame
     def send_message(self, message: Message | str | bytes | float | None) -> None:
@@ -93,15 +54,7 @@ class GenericIoTHubClient:
         ConnectionFailedError, CredentialError, ClientError; each says whether the message was sent.
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-d2c
         """
-        if not isinstance(message, Message):
-            message = Message(message)
-        if message.get_size() > SIZE_LIMIT:
-            raise ValueError("Size of telemetry message can not exceed 256 KB.")
-        try:
-            wire = properties(message), payload(message.data)
-        except (TypeError, ValueError) as error:
-            raise exceptions.ClientError(f"Unexpected failure: {error}") from error
-        call(self._core.send_telemetry, *wire, SEND_TIMEOUT)
+        wait(self._message_operation(message, "telemetry message"))
 
     @one_frame
     def get_twin(self) -> dict[str, Any]:
@@ -110,7 +63,7 @@ class GenericIoTHubClient:
         Raises OperationTimeout after 30 s, ClientError if the hub refuses (its cause is the ServiceError).
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins
         """
-        twin: dict[str, Any] = json.loads(call(self._core.get_twin, TWIN_TIMEOUT))
+        twin: dict[str, Any] = _json.parse(wait(self._core.get_twin(base.TWIN_TIMEOUT)))
         return twin
 
     @one_frame
@@ -119,14 +72,19 @@ class GenericIoTHubClient:
 
         Raises as `get_twin`.
         """
-        patch = json.dumps(reported_properties_patch).encode()
-        call(self._core.patch_reported_properties, patch, TWIN_TIMEOUT)
+        wait(self._patch_operation(reported_properties_patch))
+
+    @one_frame
+    def send_method_response(self, method_response: MethodResponse) -> None:
+        """Answer a call of a direct method; returns when the hub has the answer.
+
+        Raises as `send_message`.
+        """
+        wait(self._response_operation(method_response))
 
     @one_frame
     def receive_twin_desired_properties_patch(
-        self,
-        block: bool = True,
-        timeout: float | None = None,
+        self, block: bool = True, timeout: float | None = None
     ) -> dict[str, Any] | None:
         """The next patch of desired properties, with its `$version`: each once, in the order of versions.
 
@@ -134,21 +92,72 @@ class GenericIoTHubClient:
         The first call connects and subscribes. What changes while the connection is lost comes after the reconnect,
         as the whole desired section. Raises ConnectionFailedError, CredentialError, ClientError.
         """
-        _warn_deprecated(
-            "receive_twin_desired_properties_patch",
-            "on_twin_desired_properties_patch_received",
-        )
-        call(self._core.enable_desired_patches, None)
-        patch = call(self._core.next_desired_patch, timeout if block else 0.0)
-        if patch is None:
-            return None
-        received: dict[str, Any] = json.loads(patch)
-        return received
+        base.warn_deprecated("receive_twin_desired_properties_patch", "on_twin_desired_properties_patch_received")
+        patch: dict[str, Any] | None = self._receive("desired_patch", None, block, timeout)
+        return patch
+
+    @one_frame
+    def receive_method_request(
+        self, method_name: str | None = None, block: bool = True, timeout: float | None = None
+    ) -> MethodRequest | None:
+        """The next call of this method, or of any that no other call receives by name.
+
+        Waits and raises as `receive_twin_desired_properties_patch`.
+        """
+        base.warn_deprecated("receive_method_request", "on_method_request_received")
+        request: MethodRequest | None = self._receive("method", method_name, block, timeout)
+        return request
+
+    def _receive(self, kind: str, name: str | None, block: bool, timeout: float | None) -> Any:
+        self._receive_by_calls()
+        limit = timeout if block else 0.0
+        # A subscription takes a moment, also for a call that doesn't want to wait.
+        subscribing = limit if limit is None else limit or base.NO_WAIT_TIMEOUT
+        # Looking opens an inbox for the name, before the subscription brings anything.
+        answer = self._core.take(kind, name)
+        if answer is None:
+            try:
+                wait(self._core.enable(kind, subscribing))
+            except OperationTimeout:
+                return None
+            answer = wait(self._core.receive(kind, name, limit))
+        return None if answer is None else received.MODELS[kind](answer)
 
 
 class IoTHubDeviceClient(GenericIoTHubClient):
     """The client of a device."""
 
+    @one_frame
+    def receive_message(self, block: bool = True, timeout: float | None = None) -> Message | None:
+        """The next cloud-to-device message; its `data` is bytes.
+
+        Waits and raises as `receive_twin_desired_properties_patch`.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d
+        """
+        base.warn_deprecated("receive_message", "on_message_received")
+        message: Message | None = self._receive("message", None, block, timeout)
+        return message
+
 
 class IoTHubModuleClient(GenericIoTHubClient):
     """The client of a module on a device."""
+
+    @one_frame
+    def send_message_to_output(self, message: Message | str | bytes | float | None, output_name: str) -> None:
+        """Send a message to an output of the module, which IoT Edge routes; `output_name` is set in the message.
+
+        Raises as `send_message`.
+        """
+        wait(self._output_operation(message, output_name))
+
+    @one_frame
+    def receive_message_on_input(
+        self, input_name: str, block: bool = True, timeout: float | None = None
+    ) -> Message | None:
+        """The next message on an input of the module.
+
+        Waits and raises as `receive_twin_desired_properties_patch`.
+        """
+        base.warn_deprecated("receive_message_on_input", "on_message_received")
+        message: Message | None = self._receive("message", input_name, block, timeout)
+        return message

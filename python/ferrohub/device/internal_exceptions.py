@@ -31,6 +31,10 @@ class TlsExchangeAuthError(Exception):
     """The hub's certificate is not trusted."""
 
 
+class ProtocolProxyError(Exception):
+    """The proxy let nothing through."""
+
+
 class PipelineException(Exception):
     """Anything that ends an operation inside the client."""
 
@@ -41,6 +45,14 @@ class OperationCancelled(PipelineException):
 
 class OperationTimeout(PipelineException):
     """The operation did not complete in its time."""
+
+
+class OperationError(PipelineException):
+    """The operation failed."""
+
+
+class PipelineRuntimeError(PipelineException):
+    """The client can't do that, the way it was made."""
 
 
 class PipelineNotRunning(PipelineException):

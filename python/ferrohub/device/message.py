@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from ferrohub.device.constant import SECURITY_MESSAGE_INTERFACE_ID
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-SIZE_LIMIT = 262144
-"""Bytes of a telemetry message with its properties, as `Message.get_size` counts them."""
-
-SECURITY_INTERFACE = "urn:azureiot:Security:SecurityAgent:1"
 
 # system property on the wire -> attribute, in wire order
 _SYSTEM_PROPERTIES = {
@@ -66,10 +63,10 @@ class Message:
 
     def set_as_security_message(self) -> None:
         """Mark this as a message of a security agent."""
-        self._iothub_interface_id = SECURITY_INTERFACE
+        self._iothub_interface_id = SECURITY_MESSAGE_INTERFACE_ID
 
     def get_size(self) -> int:
-        """The size that is held against `SIZE_LIMIT`: that of the Python objects, as officially counted."""
+        """The size that is held against `TELEMETRY_MESSAGE_SIZE_LIMIT`: that of the Python objects."""
         values = [value for name, value in vars(self).items() if name != "custom_properties"]
         values += self.custom_properties.values()
         return sum(sys.getsizeof(value) for value in values if value is not None)

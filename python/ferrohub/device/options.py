@@ -6,12 +6,12 @@ import sys
 
 from ferrohub import _connection_strings as connection_strings
 from ferrohub._native import __version__
+from ferrohub.device.constant import DIGITAL_TWIN_PREFIX, MAX_KEEP_ALIVE_SECS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAX_KEEP_ALIVE_SECONDS = 1740
 # threading.TIMEOUT_MAX, without importing threading: what a lock can wait at most.
 MAX_INTERVAL_SECONDS = 9223372036.0
 
@@ -68,7 +68,7 @@ class ClientOptions:
             setattr(self, name, bool(values[name]))
         product_info = str(values["product_info"])
         python = ".".join(map(str, sys.version_info[:3]))
-        is_model = product_info.startswith("dtmi")
+        is_model = product_info.startswith(DIGITAL_TWIN_PREFIX)
         self.model_id = product_info if is_model else None
         self.user_agent = f"ferrohub/{__version__} (python {python}; {sys.platform})" + (
             "" if is_model else product_info
@@ -101,7 +101,7 @@ def _keep_alive(value: Any) -> int:
         raise TypeError("Invalid type for 'keep alive'. Must be a numeric value.") from None
     if seconds <= 0:
         raise ValueError("'keep alive' must be greater than 0")
-    if seconds > MAX_KEEP_ALIVE_SECONDS:
+    if seconds > MAX_KEEP_ALIVE_SECS:
         raise ValueError("'keep_alive' cannot exceed 1740 seconds (29 minutes)")
     return seconds
 

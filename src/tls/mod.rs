@@ -3,6 +3,11 @@
 //! Roots are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` count on every platform), or the PEM text
 //! or bundle the user names instead. For loopback host names, and for those only, the local hub's own
 //! CA is trusted too, so that a script needs nothing but its connection string.
+//!
+//! - `identity`: the certificate that a device shows; `cipher`: which suites are offered
+
+mod cipher;
+mod identity;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,10 +18,13 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
+
+pub use cipher::cipher_suites;
+pub use identity::Identity;
 
 /// Whom a client trusts besides the local CA.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,23 +50,50 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// `protocols` is what ALPN offers: `http/1.1` for REST, nothing for MQTT and AMQP.
 ///
 /// # Errors
-/// `InvalidArgument` if the PEM text or bundle holds no certificate, `System` if it can't be read.
+/// `Certificate` if the PEM text holds no certificate, `InvalidArgument` if the bundle holds none, `System` if
+/// it can't be read.
 pub fn client_config(host: &str, roots: &Roots, protocols: &[&str]) -> Result<Arc<ClientConfig>> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let mut config = device_config(host, roots, None, None)?;
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// The same for a device, which may show a certificate, and may offer these suites only.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn device_config(
+    host: &str,
+    roots: &Roots,
+    identity: Option<&Identity>,
+    suites: Option<&[SupportedCipherSuite]>,
+) -> Result<ClientConfig> {
+    let provider = match suites {
+        Some(suites) => Arc::new(CryptoProvider { cipher_suites: suites.to_vec(), ..(*provider()).clone() }),
+        None => provider(),
+    };
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(tls_setup)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier(host, roots)?)
-        .with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Ok(Arc::new(config))
+        .with_custom_certificate_verifier(verifier(host, roots)?);
+    Ok(match identity {
+        Some(identity) => config.with_client_cert_resolver(identity.resolver()),
+        None => config.with_no_client_auth(),
+    })
 }
 
 fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
     let mut store = match roots {
         Roots::System => system_roots().clone(),
-        Roots::Pem(text) => store_of(pem_certificates(text.as_bytes()), "server_verification_cert")?,
-        Roots::Bundle(path) => store_of(bundle_certificates(path)?, &path.display().to_string())?,
+        Roots::Pem(text) => {
+            let certificates = pem_certificates(text.as_bytes());
+            store_of(certificates, "server_verification_cert", ErrorKind::Certificate)?
+        }
+        Roots::Bundle(path) => {
+            let origin = path.display().to_string();
+            store_of(bundle_certificates(path)?, &origin, ErrorKind::InvalidArgument)?
+        }
     };
     if is_loopback(host) {
         store.add_parsable_certificates(local_ca());
@@ -78,6 +113,12 @@ fn tls_setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::System, "TLS could not be set up").caused_by(error)
 }
 
+/// Whether this system has roots; slim containers have none, and another bundle has to be named.
+#[must_use]
+pub fn system_has_roots() -> bool {
+    !system_roots().is_empty()
+}
+
 /// The system's roots, read once per process: reading them costs milliseconds, and a program may have
 /// a thousand clients. Certificates that can't be read are left out.
 fn system_roots() -> &'static RootCertStore {
@@ -85,19 +126,8 @@ fn system_roots() -> &'static RootCertStore {
     ROOTS.get_or_init(|| {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if store.is_empty() {
-            let fallback = fallback_bundle().get().map(|path| bundle_certificates(path));
-            store.add_parsable_certificates(fallback.and_then(Result::ok).unwrap_or_default());
-        }
         store
     })
-}
-
-/// A bundle to use where the system has no roots (slim containers): certifi's, named by the Python layer.
-#[must_use]
-pub fn fallback_bundle() -> &'static OnceLock<std::path::PathBuf> {
-    static BUNDLE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    &BUNDLE
 }
 
 /// Read anew for each client: the hub may have made it a moment ago.
@@ -126,12 +156,16 @@ fn bundle_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
         .collect())
 }
 
-fn store_of(certificates: Vec<CertificateDer<'static>>, origin: &str) -> Result<RootCertStore> {
+fn store_of(
+    certificates: Vec<CertificateDer<'static>>,
+    origin: &str,
+    kind: ErrorKind,
+) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(certificates);
     if store.is_empty() {
         let text = format!("{origin} holds no PEM certificate that can be used");
-        return Err(Error::new(ErrorKind::InvalidArgument, text));
+        return Err(Error::new(kind, text));
     }
     Ok(store)
 }
@@ -185,7 +219,7 @@ mod tests {
     #[test]
     fn a_text_without_certificates_is_refused() {
         let error = client_config("h", &Roots::Pem("nonsense".into()), &[]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(error.kind(), ErrorKind::Certificate);
         let error = client_config("h", &Roots::Bundle("/does/not/exist".into()), &[]).unwrap_err();
         assert!(error.to_string().contains("/does/not/exist"));
     }

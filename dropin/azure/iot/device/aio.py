@@ -1,0 +1,6 @@
+"""Azure IoT Hub for devices and modules, with asyncio."""
+
+from ferrohub.device.aio import IoTHubDeviceClient as IoTHubDeviceClient
+from ferrohub.device.aio import IoTHubModuleClient as IoTHubModuleClient
+
+__all__ = ["IoTHubDeviceClient", "IoTHubModuleClient"]

@@ -1,0 +1,3 @@
+"""Proxies."""
+
+from ferrohub.device.proxy_options import ProxyOptions as ProxyOptions

@@ -1,0 +1,3 @@
+"""Certificates."""
+
+from ferrohub.device.x509 import X509 as X509

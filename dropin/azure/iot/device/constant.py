@@ -1,0 +1,3 @@
+"""Numbers and names of the device interface."""
+
+from ferrohub.device.constant import *

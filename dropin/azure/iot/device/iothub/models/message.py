@@ -1,0 +1,3 @@
+"""Messages."""
+
+from ferrohub.device.message import Message as Message

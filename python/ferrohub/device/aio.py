@@ -1,0 +1,131 @@
+"""The asyncio clients of devices and modules.
+
+The methods are coroutines with the names, arguments and errors of the synchronous clients (`clients`), which say more
+about each. An awaiting task that is cancelled leaves nothing behind: what was not sent is not sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from ferrohub._frames import one_frame, one_frame_async
+from ferrohub.device import _json, base, loops, received
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from ferrohub._native import Operation
+    from ferrohub.device.handlers import Handlers
+    from ferrohub.device.message import Message
+    from ferrohub.device.methods import MethodRequest, MethodResponse
+
+
+class GenericIoTHubClient(base.GenericIoTHubClient):
+    """What the asyncio clients of devices and modules have in common."""
+
+    _home: loops.Loop | None = None
+
+    def _make_handlers(self) -> Handlers:
+        # Without a running loop they live with those of synchronous clients, until a call brings one.
+        from ferrohub.device.dispatcher import handlers_of
+
+        handlers = handlers_of(self._core)
+        with contextlib.suppress(RuntimeError):
+            self._settle(loops.running(), handlers)
+        return handlers
+
+    def _settle(self, loop: loops.Loop, handlers: Handlers) -> None:
+        if self._home is not loop:
+            loop.adopt(handlers, self._core)
+            self._home = loop
+
+    async def _run(self, operation: Operation) -> Any:
+        loop = loops.running()
+        if self._handlers is not None:
+            self._settle(loop, self._handlers)
+        return await loop.run(operation)
+
+    @one_frame_async
+    async def connect(self) -> None:
+        """Connect; at once if connected."""
+        await self._run(self._core.connect())
+
+    @one_frame_async
+    async def disconnect(self) -> None:
+        """Disconnect; what has no answer yet is cancelled."""
+        await self._run(self._core.disconnect())
+
+    @one_frame_async
+    async def shutdown(self) -> None:
+        """Disconnect for good."""
+        await self._run(self._core.shutdown())
+
+    @one_frame_async
+    async def send_message(self, message: Message | str | bytes | float | None) -> None:
+        """Send telemetry; done when the hub has it. Messages go out in the order of the calls."""
+        await self._run(self._message_operation(message, "telemetry message"))
+
+    @one_frame_async
+    async def get_twin(self) -> dict[str, Any]:
+        """The twin, as a dict."""
+        twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(base.TWIN_TIMEOUT)))
+        return twin
+
+    @one_frame_async
+    async def patch_twin_reported_properties(self, reported_properties_patch: dict[str, Any]) -> None:
+        """Merge a dict into the reported properties."""
+        await self._run(self._patch_operation(reported_properties_patch))
+
+    @one_frame_async
+    async def send_method_response(self, method_response: MethodResponse) -> None:
+        """Answer a call of a direct method."""
+        await self._run(self._response_operation(method_response))
+
+    @one_frame
+    def receive_twin_desired_properties_patch(self) -> Coroutine[Any, Any, dict[str, Any]]:
+        """A coroutine of the next patch of desired properties."""
+        base.warn_deprecated("receive_twin_desired_properties_patch", "on_twin_desired_properties_patch_received")
+        return self._receive("desired_patch", None)
+
+    @one_frame
+    def receive_method_request(self, method_name: str | None = None) -> Coroutine[Any, Any, MethodRequest]:
+        """A coroutine of the next call of this method, or of any that nobody receives by name."""
+        base.warn_deprecated("receive_method_request", "on_method_request_received")
+        return self._receive("method", method_name)
+
+    @one_frame_async
+    async def _receive(self, kind: str, name: str | None) -> Any:
+        self._receive_by_calls()
+        # Looking opens an inbox for the name, before the subscription brings anything.
+        answer = self._core.take(kind, name)
+        if answer is None:
+            await self._run(self._core.enable(kind, None))
+            answer = await self._run(self._core.receive(kind, name, None))
+        return received.MODELS[kind](answer)
+
+
+class IoTHubDeviceClient(GenericIoTHubClient):
+    """The asyncio client of a device."""
+
+    @one_frame
+    def receive_message(self) -> Coroutine[Any, Any, Message]:
+        """A coroutine of the next cloud-to-device message."""
+        base.warn_deprecated("receive_message", "on_message_received")
+        return self._receive("message", None)
+
+
+class IoTHubModuleClient(GenericIoTHubClient):
+    """The asyncio client of a module on a device."""
+
+    @one_frame_async
+    async def send_message_to_output(self, message: Message | str | bytes | float | None, output_name: str) -> None:
+        """Send a message to an output of the module."""
+        await self._run(self._output_operation(message, output_name))
+
+    @one_frame
+    def receive_message_on_input(self, input_name: str) -> Coroutine[Any, Any, Message]:
+        """A coroutine of the next message on an input of the module."""
+        base.warn_deprecated("receive_message_on_input", "on_message_received")
+        return self._receive("message", input_name)

@@ -1,0 +1,146 @@
+"""What the synchronous and the asyncio clients share: how they are made, what they send, and their handlers.
+
+A call is prepared here as an operation of the core; the clients differ only in how they wait for it.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from ferrohub._frames import one_frame
+from ferrohub._native import DeviceClient
+from ferrohub.device import _json, exceptions
+from ferrohub.device._errors import translated
+from ferrohub.device.constant import TELEMETRY_MESSAGE_SIZE_LIMIT
+from ferrohub.device.message import Message, payload, properties
+from ferrohub.device.methods import MethodResponse
+from ferrohub.device.options import ClientOptions
+from ferrohub.device.received import MODELS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeVar
+
+    from ferrohub._native import Operation
+    from ferrohub.device.handlers import Handlers
+
+    Client = TypeVar("Client", bound="GenericIoTHubClient")
+
+SEND_TIMEOUT = 120.0
+"""Seconds for a message to be acknowledged."""
+TWIN_TIMEOUT = 30.0
+"""Seconds for a twin operation to be answered, and for a subscription."""
+NO_WAIT_TIMEOUT = 10.0
+"""Seconds for the subscription that `block=False` needs at its first call."""
+
+
+class DeprecatedWarning(DeprecationWarning):
+    """A method that the official package has deprecated; it goes on working."""
+
+
+def warn_deprecated(method: str, replacement: str) -> None:
+    """Warn as the official package does: attributed to the package, so that Python's default filters hide it."""
+    warnings.warn(
+        f"{method} is deprecated as of 2.3.0. We recommend that you use the .{replacement} property to set a"
+        " handler instead",
+        DeprecatedWarning,
+        stacklevel=1,
+    )
+
+
+def _handler_property(kind: str, documentation: str) -> property:
+    """A property that holds the handler of a kind; setting it subscribes, setting None ends that."""
+
+    def read(self: GenericIoTHubClient) -> Callable[..., Any] | None:
+        return None if self._handlers is None else self._handlers.get(kind)
+
+    @one_frame
+    def write(self: GenericIoTHubClient, handler: Callable[..., Any] | None) -> None:
+        if kind in MODELS:
+            if self._receives_by == "calls":
+                raise exceptions.ClientError("Cannot set receive handlers - receive APIs have already been used")
+            self._receives_by = "handlers"
+        if self._handlers is None:
+            # The first handler brings threads; a program without handlers needs none.
+            self._handlers = self._make_handlers()
+        self._handlers.set(kind, handler)
+
+    return property(read, write, doc=documentation)
+
+
+class GenericIoTHubClient:
+    """What clients of devices and modules have in common."""
+
+    def __init__(self, core: DeviceClient) -> None:
+        self._core = core
+        self._handlers: Handlers | None = None
+        self._receives_by: str | None = None  # "calls" or "handlers": one excludes the other
+
+    def _make_handlers(self) -> Handlers:
+        raise NotImplementedError  # by each way to wait
+
+    def _receive_by_calls(self) -> None:
+        if self._receives_by == "handlers":
+            raise exceptions.ClientError("Cannot use receive APIs - receive handler(s) have already been set")
+        self._receives_by = "calls"
+
+    @classmethod
+    @one_frame
+    def create_from_connection_string(cls: type[Client], connection_string: str, **kwargs: Any) -> Client:
+        """Make a client from its connection string; nothing is sent yet.
+
+        Keyword arguments: `server_verification_cert` (PEM text, replaces the system's roots), `product_info` (str,
+        or a model id "dtmi:…"), `sastoken_ttl` (seconds, 3600), `keep_alive` (seconds, 60, at most 1740),
+        `auto_connect` (True), `connection_retry` (True), `connection_retry_interval` (seconds, 10: the longest
+        pause between two attempts), `ensure_desired_properties` (True).
+
+        Raises ValueError, TypeError, and KeyError for the connection string of a service.
+        """
+        options = ClientOptions.from_connection_string(connection_string, kwargs)
+        with translated():
+            return cls(DeviceClient(options))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is connected at this moment."""
+        return self._core.connected
+
+    on_connection_state_change = _handler_property(
+        "state", "`handler()`: called when the client has connected or disconnected; look at `connected`."
+    )
+    on_background_exception = _handler_property(
+        "background", "`handler(exception)`: called with what fails while no call waits for it."
+    )
+    on_twin_desired_properties_patch_received = _handler_property(
+        "desired_patch", "`handler(patch)`: called with each patch of desired properties, one after another."
+    )
+    on_message_received = _handler_property(
+        "message", "`handler(message)`: called with cloud-to-device messages, or those on a module's inputs."
+    )
+    on_method_request_received = _handler_property(
+        "method", "`handler(request)`: called with calls of direct methods; answer with `send_method_response`."
+    )
+
+    def _message_operation(self, message: Any, what: str) -> Operation:
+        if not isinstance(message, Message):
+            message = Message(message)
+        if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
+            raise ValueError(f"Size of {what} can not exceed 256 KB.")
+        try:
+            wire = properties(message), payload(message.data)
+        except (TypeError, ValueError) as error:
+            raise exceptions.ClientError(f"Unexpected failure: {error}") from error
+        return self._core.send_telemetry(*wire, SEND_TIMEOUT)
+
+    def _output_operation(self, message: Any, output_name: str) -> Operation:
+        if not isinstance(message, Message):
+            message = Message(message)
+        message.output_name = output_name
+        return self._message_operation(message, "message")
+
+    def _response_operation(self, response: MethodResponse) -> Operation:
+        body = _json.write(response.payload)
+        return self._core.respond_to_method(response.request_id, int(response.status), body, SEND_TIMEOUT)
+
+    def _patch_operation(self, patch: Any) -> Operation:
+        return self._core.patch_reported_properties(_json.write(patch), TWIN_TIMEOUT)

@@ -1,0 +1,128 @@
+"""Runs the handlers of the process's synchronous clients.
+
+One thread waits for news from the core. Handlers run in threads that are there only while they are needed: at most
+64, gone after 10 s without work. A client is held weakly: forgotten, it is gone.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import threading
+import weakref
+
+from ferrohub._native import DeviceClient, Mailbox
+from ferrohub.device.handlers import Handlers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ferrohub.device.handlers import Done
+
+MOST_THREADS = 64
+IDLE_SECONDS = 10.0
+
+
+class HandlerThreads:
+    """Threads for handlers, started when there is work and none is idle."""
+
+    def __init__(self) -> None:
+        self._work: collections.deque[Callable[[], None]] = collections.deque()
+        self._condition = threading.Condition()
+        self._threads = self._idle = 0
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run it in a thread, as soon as one is free."""
+        with self._condition:
+            self._work.append(work)
+            if self._idle >= len(self._work):
+                self._condition.notify()
+            elif self._threads < MOST_THREADS:
+                self._threads += 1
+                threading.Thread(target=self._serve, name="ferrohub-handler", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            with self._condition:
+                self._idle += 1
+                found = self._condition.wait_for(lambda: self._work, IDLE_SECONDS)
+                self._idle -= 1
+                if not found:
+                    self._threads -= 1
+                    return
+                work = self._work.popleft()
+            work()
+
+
+class Dispatcher:
+    """The thread that waits for news, and whom it is for."""
+
+    def __init__(self) -> None:
+        self._mailbox = Mailbox()
+        self._threads = HandlerThreads()
+        self._clients: weakref.WeakValueDictionary[int, Handlers] = weakref.WeakValueDictionary()
+        self._numbers = itertools.count()
+        threading.Thread(target=self._wait, name="ferrohub-dispatcher", daemon=True).start()
+
+    def handlers_of(self, core: DeviceClient) -> Handlers:
+        """The handlers of a client, which from now on are told of its news."""
+        handlers = Handlers(core, self._run)
+        number = next(self._numbers)
+        self._clients[number] = handlers
+        core.watch(self._mailbox, number)
+        return handlers
+
+    def _wait(self) -> None:
+        while True:
+            self._mailbox.wait()
+            for number, kind in self._mailbox.drain():
+                handlers = self._clients.get(number)
+                if handlers is not None:
+                    handlers.pump(kind)
+                del handlers
+
+    def _run(self, call: Callable[[], Any], done: Done) -> None:
+        self._threads.run(lambda: _run_to_its_end(call, done))
+
+
+def _run_to_its_end(call: Callable[[], Any], done: Done) -> None:
+    """Run a handler, also if it is a coroutine function."""
+    failure = None
+    try:
+        result = call()
+        if hasattr(result, "__await__"):
+            import asyncio
+
+            asyncio.run(_awaited(result))
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported, and the next call goes on
+        failure = error
+    done(failure)
+
+
+async def _awaited(awaitable: Any) -> None:
+    await awaitable
+
+
+_dispatcher: Dispatcher | None = None
+_lock = threading.Lock()
+
+
+def handlers_of(core: DeviceClient) -> Handlers:
+    """The handlers of a synchronous client; the dispatcher starts with the first."""
+    global _dispatcher  # noqa: PLW0603 - one per process
+    with _lock:
+        if _dispatcher is None:
+            _dispatcher = Dispatcher()
+        return _dispatcher.handlers_of(core)
+
+
+def _start_clean() -> None:
+    """In a forked child the dispatcher's thread doesn't exist."""
+    global _dispatcher, _lock
+    _dispatcher, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_clean)

@@ -1,0 +1,144 @@
+"""A client's handlers: who is called when something has come, and how many at a time.
+
+The core keeps what came; a handler's next call takes the next item. So a slow handler holds up only its own
+client, and nothing piles up in threads or tasks. Patches and news of the connection go one after another, of
+messages and methods up to four are handled at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from ferrohub._native import CoreError
+from ferrohub.device._errors import public_error, translated
+from ferrohub.device.received import MODELS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ferrohub._native import DeviceClient
+
+    Handler = Callable[..., Any]
+    Done = Callable[["Exception | None"], None]
+    Run = Callable[[Callable[[], Any], Done], None]
+
+logger = logging.getLogger("azure.iot.device")
+
+AT_ONCE = {"desired_patch": 1, "message": 4, "method": 4, "event": 1}
+"""How many calls of a kind may run at a time."""
+SUBSCRIBE_TIMEOUT = 30.0
+
+
+class Handlers:
+    """The handlers of one client.
+
+    `run(call, done)` starts a call somewhere and returns at once; if the call gives a coroutine, that is run too.
+    When all has ended, it calls `done` with what was raised, or None.
+    """
+
+    def __init__(self, core: DeviceClient, run: Run) -> None:
+        self._core = core
+        self.run = run
+        self._lock = threading.RLock()
+        self._handlers: dict[str, Handler] = {}
+        self._running = dict.fromkeys(AT_ONCE, 0)
+
+    def get(self, kind: str) -> Handler | None:
+        """The handler of this kind."""
+        return self._handlers.get(kind)
+
+    def set(self, kind: str, handler: Handler | None) -> None:
+        """Set or remove a handler; returns when the hub has confirmed the subscription, or its end."""
+        was_set = kind in self._handlers
+        if handler is None:
+            self._handlers.pop(kind, None)
+        else:
+            self._handlers[kind] = handler
+        if kind not in MODELS:
+            return
+        with translated():
+            if handler is None and was_set:
+                self._core.disable(kind, SUBSCRIBE_TIMEOUT).wait()
+            elif handler is not None and not was_set:
+                self._core.enable(kind, SUBSCRIBE_TIMEOUT).wait()
+        self.pump(kind)
+
+    def pump_all(self) -> None:
+        """Start calls for what came while nobody watched."""
+        for kind in AT_ONCE:
+            self.pump(kind)
+
+    def pump(self, kind: str) -> None:
+        """Start calls for what has come, as many as may run at once."""
+        while True:
+            with self._lock:
+                if self._running[kind] >= AT_ONCE[kind] or not self._is_wanted(kind):
+                    return
+                with translated():
+                    item = self._core.take(kind, None)
+                if item is None:
+                    return
+                self._running[kind] += 1
+            self._start(kind, item)
+
+    def _is_wanted(self, kind: str) -> bool:
+        return kind == "event" or kind in self._handlers
+
+    def _start(self, kind: str, item: Any) -> None:
+        def done(failure: Exception | None) -> None:
+            with self._lock:
+                self._running[kind] -= 1
+            if failure is not None:
+                self._failed(failure)
+            self.pump(kind)
+
+        self.run(self._call(kind, item), done)
+
+    def _call(self, kind: str, item: Any) -> Callable[[], Any]:
+        """What is to be run for an item: a function, whose result may be a coroutine."""
+        if kind == "event":
+            return lambda: self._tell(*item)
+        handler = self._handlers.get(kind)
+        return lambda: handler(MODELS[kind](item)) if handler else None
+
+    def _tell(self, event: str, reason: tuple[str, str, list[str]] | None) -> Any:
+        """Tell of news of the connection; a coroutine if a handler is one."""
+        coroutines = []
+        if reason is not None:
+            coroutines.append(self._background(public_error(CoreError(*reason))))
+        state_handler = self._handlers.get("state")
+        if event != "failed" and state_handler:
+            coroutines.append(state_handler())
+        return _all(coroutines)
+
+    def _background(self, error: BaseException) -> Any:
+        """Report an error that no call waits for; a coroutine if the handler is one."""
+        handler = self._handlers.get("background")
+        if handler is None:
+            logger.warning("Exception caught in background thread.  Unable to handle.", exc_info=error)
+            return None
+        return handler(error)
+
+    def _failed(self, error: Exception) -> None:
+        """A handler failed, or what came can't be read: report it, in a call of its own."""
+
+        def done(failure: Exception | None) -> None:
+            if failure is not None:
+                logger.error("on_background_exception failed", exc_info=failure)
+
+        self.run(lambda: self._background(error), done)
+
+
+def _all(results: list[Any]) -> Any:
+    """One awaitable of those that are; None if none is."""
+    awaitables = [result for result in results if hasattr(result, "__await__")]
+    if not awaitables:
+        return None
+
+    async def each() -> None:
+        for awaitable in awaitables:
+            await awaitable
+
+    return each()

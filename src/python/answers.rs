@@ -1,0 +1,86 @@
+//! What operations give, in the plain Python values that the facades turn into models.
+
+use bytes::Bytes;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::errors::describe;
+use crate::device::{ConnectionEvent, MethodCall, ReceivedMessage};
+
+/// The result of an operation.
+pub(super) enum Answer {
+    /// Done, or nothing came in time: None.
+    None,
+    /// JSON: bytes.
+    Json(Bytes),
+    /// `(input or None, [(key, value or None)], body)`.
+    Message(ReceivedMessage),
+    /// `(name, request id, body)`.
+    Method(MethodCall),
+    /// `(name, None or (kind, message, causes))`.
+    Event(ConnectionEvent),
+}
+
+impl From<()> for Answer {
+    fn from((): ()) -> Self {
+        Self::None
+    }
+}
+
+impl From<Bytes> for Answer {
+    fn from(json: Bytes) -> Self {
+        Self::Json(json)
+    }
+}
+
+impl From<ReceivedMessage> for Answer {
+    fn from(message: ReceivedMessage) -> Self {
+        Self::Message(message)
+    }
+}
+
+impl From<MethodCall> for Answer {
+    fn from(call: MethodCall) -> Self {
+        Self::Method(call)
+    }
+}
+
+impl From<ConnectionEvent> for Answer {
+    fn from(event: ConnectionEvent) -> Self {
+        Self::Event(event)
+    }
+}
+
+impl<T: Into<Answer>> From<Option<T>> for Answer {
+    fn from(answer: Option<T>) -> Self {
+        answer.map_or(Self::None, Into::into)
+    }
+}
+
+impl<'py> IntoPyObject<'py> for Answer {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::None => Ok(py.None().into_bound(py)),
+            Self::Json(json) => Ok(PyBytes::new(py, &json).into_any()),
+            Self::Message(message) => {
+                (message.input, message.properties, PyBytes::new(py, &message.payload)).into_bound_py_any(py)
+            }
+            Self::Method(call) => {
+                (call.name, call.request_id, PyBytes::new(py, &call.payload)).into_bound_py_any(py)
+            }
+            Self::Event(event) => match event {
+                ConnectionEvent::Connected => ("connected", py.None()).into_bound_py_any(py),
+                ConnectionEvent::Disconnected(reason) => {
+                    ("disconnected", reason.as_ref().map(describe)).into_bound_py_any(py)
+                }
+                ConnectionEvent::Failed(error) => ("failed", describe(&error)).into_bound_py_any(py),
+                ConnectionEvent::TokenExpiring => ("token_expiring", py.None()).into_bound_py_any(py),
+            },
+        }
+    }
+}
