@@ -6,6 +6,7 @@
 
 mod calls;
 mod connect;
+mod in_flight;
 mod rules;
 mod session;
 mod wire;
