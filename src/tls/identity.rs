@@ -31,7 +31,7 @@ impl Identity {
     /// PKCS#1 or SEC1.
     ///
     /// # Errors
-    /// `Certificate`, saying what can't be used and what to do about it.
+    /// `TlsOption`, saying what can't be used and what to do about it.
     pub fn from_pem(certificate: &[u8], key: &[u8], pass_phrase: Option<&[u8]>) -> Result<Self> {
         let chain: Vec<CertificateDer<'static>> = pem_certificates(certificate);
         if chain.is_empty() {
@@ -59,7 +59,7 @@ impl fmt::Debug for Identity {
 }
 
 fn refuse(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Certificate, text)
+    Error::new(ErrorKind::TlsOption, text)
 }
 
 fn private_key(pem: &[u8], pass_phrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>> {

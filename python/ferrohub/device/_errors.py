@@ -93,4 +93,8 @@ def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exce
         return exceptions.ClientError(f"Unexpected failure: {message}"), refused
     if kind == "invalid_key":
         return ValueError(f"Invalid Symmetric Key: {detail}"), None
+    if kind == "tls_option":
+        import ssl  # here: it is heavy, and the core has no need of it
+
+        return ssl.SSLError(1, detail), None
     return ValueError(detail), None

@@ -10,6 +10,7 @@ import contextlib
 
 from ferrohub._frames import one_frame, one_frame_async
 from ferrohub.device import _json, base, loops, received
+from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         await self._run(self._core.shutdown())
 
     @one_frame_async
+    async def update_sastoken(self, sastoken: str) -> None:
+        """Show the hub another token from now on."""
+        await self._run(self._token_operation(sastoken))
+
+    @one_frame_async
     async def send_message(self, message: Message | str | bytes | float | None) -> None:
         """Send telemetry; done when the hub has it. Messages go out in the order of the calls."""
         await self._run(self._message_operation(message, "telemetry message"))
@@ -106,7 +112,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         return received.MODELS[kind](answer)
 
 
-class IoTHubDeviceClient(GenericIoTHubClient):
+class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The asyncio client of a device."""
 
     @one_frame
@@ -116,7 +122,7 @@ class IoTHubDeviceClient(GenericIoTHubClient):
         return self._receive("message", None)
 
 
-class IoTHubModuleClient(GenericIoTHubClient):
+class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
     """The asyncio client of a module on a device."""
 
     @one_frame_async

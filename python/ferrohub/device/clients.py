@@ -9,6 +9,7 @@ from __future__ import annotations
 from ferrohub._frames import one_frame
 from ferrohub.device import _json, base, received
 from ferrohub.device._errors import wait
+from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
 from ferrohub.device.exceptions import OperationTimeout
 
 TYPE_CHECKING = False
@@ -45,6 +46,15 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
     def shutdown(self) -> None:
         """Disconnect for good. Later calls raise a ClientError."""
         wait(self._core.shutdown())
+
+    @one_frame
+    def update_sastoken(self, sastoken: str) -> None:
+        """Show the hub another token from now on; returns when there is a connection with it.
+
+        Raises ClientError if the client was not made with a token, ValueError for a token of someone else or one that
+        has expired, and what `connect` raises.
+        """
+        wait(self._token_operation(sastoken))
 
     @one_frame
     def send_message(self, message: Message | str | bytes | float | None) -> None:
@@ -124,7 +134,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         return None if answer is None else received.MODELS[kind](answer)
 
 
-class IoTHubDeviceClient(GenericIoTHubClient):
+class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The client of a device."""
 
     @one_frame
@@ -139,7 +149,7 @@ class IoTHubDeviceClient(GenericIoTHubClient):
         return message
 
 
-class IoTHubModuleClient(GenericIoTHubClient):
+class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
     """The client of a module on a device."""
 
     @one_frame
