@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, MethodRequest, MethodResponse, aio
+from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodRequest, MethodResponse, aio
 from azure.iot.device.exceptions import ClientError, OperationCancelled
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
@@ -306,3 +306,14 @@ def test_one_client_works_in_two_event_loops_one_after_the_other(back: Back) -> 
     assert asyncio.run(desire_and_wait()) == 3
     assert versions.get(timeout=SECONDS) == 4
     asyncio.run(client.shutdown())
+
+
+def test_a_message_to_an_output_carries_its_name(back: Back, hub: LocalHub) -> None:
+    back.registry.create_module_with_sas("d", "m", "", "", "")
+    module = IoTHubModuleClient.create_from_connection_string(hub.module_connection_string("d", "m"))
+    message = Message(b"x")
+    module.send_message_to_output(message, "out 1")
+    assert message.output_name == "out 1"
+    (seen,) = hub.telemetry()
+    assert (seen.body, dict(seen.properties)) == (b"x", {"$.on": "out 1"})
+    module.shutdown()
