@@ -74,6 +74,15 @@ def wait(operation: Operation) -> Any:
         return operation.wait()
 
 
+def outcome(operation: Operation) -> Exception | None:
+    """Wait for an operation of the core; what it failed with, or None."""
+    try:
+        operation.wait()
+    except CoreError as error:
+        return public_error(error)
+    return None
+
+
 def public_error(error: CoreError) -> Exception:
     """The exception that programs know, with its cause."""
     failure, cause = _public(*error.args)

@@ -17,6 +17,7 @@ from ferrohub.device.received import MODELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, Callable
 
     from ferrohub._native import DeviceClient, Operation
@@ -104,26 +105,34 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         "method", "`handler(request)`: called with calls of direct methods; answer with `send_method_response`."
     )
 
-    def _message_operation(self, message: Any, what: str) -> Operation:
+    def _checked(self, message: Any, what: str = "telemetry message") -> tuple[list[tuple[str, str]], bytes]:
+        """Properties and payload of a message. Raises ValueError if it is too large, ClientError if it has no form."""
         if not isinstance(message, Message):
             message = Message(message)
         if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
             raise ValueError(f"Size of {what} can not exceed 256 KB.")
         try:
-            wire = properties(message), payload(message.data)
+            return properties(message), payload(message.data)
         except (TypeError, ValueError) as error:
             raise exceptions.ClientError(f"Unexpected failure: {error}") from error
-        return self._core.send_telemetry(*wire, SEND_TIMEOUT)
 
-    def _output_operation(self, message: Any, output_name: str) -> Operation:
+    def _message_operation(self, message: Any, timeout: float | None) -> Operation:
+        return self._core.send_telemetry(*self._checked(message), timeout)
+
+    def _message_operations(self, messages: Iterable[Any], timeout: float | None) -> list[Operation]:
+        """All are checked before the first is sent."""
+        wire = [self._checked(message) for message in messages]
+        return [self._core.send_telemetry(*one, timeout) for one in wire]
+
+    def _output_operation(self, message: Any, output_name: str, timeout: float | None) -> Operation:
         if not isinstance(message, Message):
             message = Message(message)
         message.output_name = output_name
-        return self._message_operation(message, "message")
+        return self._core.send_telemetry(*self._checked(message, "message"), timeout)
 
-    def _response_operation(self, response: MethodResponse) -> Operation:
+    def _response_operation(self, response: MethodResponse, timeout: float | None) -> Operation:
         body = _json.write(response.payload)
-        return self._core.respond_to_method(response.request_id, int(response.status), body, SEND_TIMEOUT)
+        return self._core.respond_to_method(response.request_id, int(response.status), body, timeout)
 
-    def _patch_operation(self, patch: Any) -> Operation:
-        return self._core.patch_reported_properties(_json.write(patch), TWIN_TIMEOUT)
+    def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
+        return self._core.patch_reported_properties(_json.write(patch), timeout)
