@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ferrohub import _hub_handles as handles
+from ferrohub._hub_events import Events, TelemetryMessage, telemetry_message
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -25,18 +26,6 @@ __all__ = ["LocalHub", "TelemetryMessage"]
 
 # JSON has no infinity.
 A_LONG_TIME = 1e9
-
-
-class TelemetryMessage(NamedTuple):
-    """A message that a device or module sent."""
-
-    device_id: str
-    module_id: str | None
-    body: bytes
-    properties: dict[str, str]
-    """Application properties under their names, system properties under theirs, such as `$.mid` and `$.ct`."""
-    enqueued_time: datetime
-    """When the hub received it, in UTC."""
 
 
 class LocalHub:
@@ -218,10 +207,91 @@ class LocalHub:
         answer, error = self._ask(call="telemetry")
         if error is not None:
             raise error
-        return [_telemetry_message(message) for message in answer]
+        return [telemetry_message(message) for message in answer]
+
+    def events(self, timeout: float | None = None) -> Iterator[TelemetryMessage]:
+        """What devices and modules send, as it comes: an iterator over every message once.
+
+        It begins with the oldest message that the hub still has, as `telemetry()` does, and waits for more at the end.
+
+            for message in hub.events(timeout=5):
+                print(message.device_id, message.body)
+
+        Args:
+            timeout: End when no message comes for so many seconds. None waits until the hub is stopped.
+
+        Raises:
+            RuntimeError: While iterating: more messages came than the hub keeps, and some were not read in time. The
+                iteration can go on after them.
+        """
+        handle = self._running()
+
+        def ask(**request: Any) -> tuple[Any, Exception | None]:
+            answer, error = handle.ask(request)
+            stopped = error is not None and self._handle is not handle
+            return (None, None) if stopped else (answer, error)
+
+        return Events(ask, A_LONG_TIME if timeout is None else min(timeout, A_LONG_TIME))
+
+    # --- sending to devices ---------------------------------------------------------------------------------------
+
+    def send_c2d_message(self, device_id: str, body: bytes | str, properties: Mapping[str, str] | None = None) -> None:
+        """Queue a cloud-to-device message. A device that is subscribed gets it now, any other when it subscribes.
+
+        It stays queued until the device acknowledges it, for an hour or as long as its property `$.exp` says.
+
+        Args:
+            device_id: The device.
+            body: The message, 64 KiB with its properties; text is sent as UTF-8.
+            properties: Application properties under their names, and system properties under theirs: `$.mid` (message
+                id), `$.cid` (correlation id), `$.uid` (user id), `$.ct` (content type), `$.ce` (content encoding),
+                `$.exp` (expiry, ISO 8601) and `iothub-ack`.
+
+        Raises:
+            LookupError: There is no such device.
+            ValueError: The message is too large.
+            OSError: 50 messages wait for the device already, or the expiry is not within two days from now.
+        """
+        if (error := self._send("send_to_device", body, properties, device=device_id)) is not None:
+            raise error
+
+    def send_input_message(
+        self,
+        device_id: str,
+        module_id: str,
+        input_name: str,
+        body: bytes | str,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Queue a message to one of a module's inputs, as IoT Edge's router would.
+
+        Args:
+            device_id: The device.
+            module_id: The module on it.
+            input_name: The input.
+            body: The message, 256 KiB with its properties; text is sent as UTF-8.
+            properties: As in `send_c2d_message`.
+
+        Raises:
+            LookupError: There is no such module.
+            ValueError: The message is too large, or the input's name can't be one.
+            OSError: 1000 messages wait for the module already, or the expiry is not within two days from now.
+        """
+        receiver = {"device": device_id, "module": module_id, "input": input_name}
+        if (error := self._send("send_to_input", body, properties, **receiver)) is not None:
+            raise error
 
     # --- inside ---------------------------------------------------------------------------------------------------
     # Errors are returned, and raised by the method the user called: the traceback shows no more of ours.
+
+    def _send(
+        self, call: str, body: bytes | str, properties: Mapping[str, str] | None, **receiver: str
+    ) -> Exception | None:
+        from base64 import b64encode
+
+        encoded = b64encode(body.encode() if isinstance(body, str) else body).decode()
+        message = {"properties": list((properties or {}).items()), "body": encoded}
+        return self._ask(call=call, message=message, **receiver)[1]
 
     def _start(self) -> Exception | None:
         if self._handle is not None:
@@ -260,21 +330,6 @@ class LocalHub:
         if self._handle is None:
             return None, RuntimeError("the hub is not running: use it in a `with` statement, or call start()")
         return self._handle.ask(request)
-
-
-def _telemetry_message(message: dict[str, Any]) -> TelemetryMessage:
-    from base64 import b64decode
-    from datetime import datetime, timedelta, timezone
-    from urllib.parse import unquote
-
-    pairs = (pair.partition("=") for pair in message["properties"].split("&") if pair)
-    return TelemetryMessage(
-        device_id=message["device"],
-        module_id=message["module"],
-        body=b64decode(message["body"]),
-        properties={unquote(name): unquote(value) for name, _, value in pairs},
-        enqueued_time=datetime.fromtimestamp(0, timezone.utc) + timedelta(milliseconds=message["enqueuedUnixMillis"]),
-    )
 
 
 async def _elsewhere(action: Any) -> Any:

@@ -3,7 +3,9 @@
 //! Called by the binary and, through `_native.cli_main`, by the Python package's script of the same name.
 
 mod attached;
+mod c2d;
 mod connection_string;
+mod hub_to_ask;
 mod output;
 mod signals;
 mod state_file;
@@ -29,6 +31,9 @@ enum Command {
     Up(up::Up),
     /// Print the connection string of a device or module
     ConnectionString(connection_string::ConnectionStringOf),
+    /// Send cloud-to-device messages through a local hub
+    #[command(subcommand)]
+    C2d(c2d::CloudToDevice),
 }
 
 /// Run the command; the exit code is 0 for success, 1 for an error, 2 for bad arguments.
@@ -62,6 +67,7 @@ fn execute(command: Command) -> Result<u8> {
         match command {
             Command::Up(up) => up.run().await,
             Command::ConnectionString(command) => command.run().await.map(|()| 0),
+            Command::C2d(command) => command.run().await.map(|()| 0),
         }
     });
     // A thread may still wait for the terminal; it ends with the process.

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::HubError;
+use super::messages::NewMessage;
 use super::server::Hub;
 use super::telemetry::TelemetryMessage;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +30,13 @@ struct Request {
     /// Seconds.
     #[serde(default)]
     timeout: f64,
+    /// The input of a module.
+    #[serde(default)]
+    input: String,
+    message: Option<NewMessage>,
+    /// The number of the first message of interest.
+    #[serde(default)]
+    from: u64,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +50,13 @@ enum Call {
     Statistics,
     /// What devices sent: a list of objects, oldest first.
     Telemetry,
+    /// What devices sent, from a number on: `{"first": …, "messages": […]}`, where `first` is the number of
+    /// the first of them. Waits for one up to the timeout; then the list is empty.
+    Events,
+    /// Null, when a cloud-to-device message is queued.
+    SendToDevice,
+    /// Null, when a message to an input is queued.
+    SendToInput,
 }
 
 impl Hub {
@@ -91,12 +107,29 @@ impl Hub {
                 }))
             }
             Call::Telemetry => Ok(self.telemetry().iter().map(telemetry_json).collect()),
+            Call::Events => {
+                let (first, messages) = self.events(request.from, seconds(request.timeout)).await;
+                let messages: Value = messages.iter().map(telemetry_json).collect();
+                Ok(json!({ "first": first, "messages": messages }))
+            }
+            Call::SendToDevice => {
+                let id = identity(request.device, None)?;
+                let message = request.message.unwrap_or_default();
+                self.send_to_device(&id, message).await.map_err(|error| refused(&error)).map(|()| Value::Null)
+            }
+            Call::SendToInput => {
+                let id = identity(request.device, request.module)?;
+                let message = request.message.unwrap_or_default();
+                self.send_to_input(&id, &request.input, message)
+                    .await
+                    .map_err(|error| refused(&error))
+                    .map(|()| Value::Null)
+            }
         }
     }
 
     async fn wait_subscribed_for(&self, id: &IdentityId, topic: &str, seconds: f64) -> Result<()> {
-        let timeout = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-        tokio::time::timeout(timeout, self.wait_subscribed(id, topic)).await.map_err(|_| {
+        tokio::time::timeout(self::seconds(seconds), self.wait_subscribed(id, topic)).await.map_err(|_| {
             let text = format!("{id} did not subscribe to {topic} within {seconds} s");
             Error::new(ErrorKind::Timeout, text)
         })
@@ -111,6 +144,20 @@ fn identity(device: String, module: Option<String>) -> Result<IdentityId> {
     id.map_err(|error| Error::new(ErrorKind::InvalidArgument, error.to_string()))
 }
 
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// The hub's refusal, for people: without its number and name.
+fn refused(error: &HubError) -> Error {
+    let status = error.code().status();
+    let text = match status {
+        404 => format!("the hub has no identity {}: create it first", error.message()),
+        _ => error.message().to_owned(),
+    };
+    Error::new(ErrorKind::Service(status), text)
+}
+
 /// An error as programs are told it.
 #[must_use]
 pub fn describe_error(error: &Error) -> Value {
@@ -119,7 +166,7 @@ pub fn describe_error(error: &Error) -> Value {
 
 fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidArgument => "invalid_argument",
+        ErrorKind::InvalidArgument | ErrorKind::Service(400 | 413) => "invalid_argument",
         ErrorKind::Service(404) => "not_found",
         ErrorKind::Timeout => "timeout",
         _ => "system",

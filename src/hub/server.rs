@@ -169,6 +169,12 @@ impl Hub {
         self.state.telemetry.messages()
     }
 
+    /// Messages that devices sent, from the one with this number on (the first ever has 0), and the number of
+    /// the first of them: a higher one than asked for if that was forgotten. Waits up to `timeout` for one.
+    pub async fn events(&self, from: u64, timeout: Duration) -> (u64, Vec<TelemetryMessage>) {
+        self.state.telemetry.since(from, timeout).await
+    }
+
     /// Queue a cloud-to-device message; see [`HubState::send_to_device`].
     ///
     /// # Errors

@@ -1,0 +1,72 @@
+//! Which hub a command asks, and how: with a service connection string, over REST.
+
+use std::time::Duration;
+
+use super::state_file::running_hub;
+use crate::auth::{ConnectionString, SasKey};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::service::{Credentials, Request, Response, Transport};
+use crate::tls::Roots;
+
+const VARIABLE: &str = "IOTHUB_CONNECTION_STRING";
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct HubToAsk {
+    /// The hub's service connection string [default: that of `IOTHUB_CONNECTION_STRING`, else of the hub that
+    /// runs on this machine]
+    #[arg(long, value_name = "CONNECTION_STRING")]
+    hub: Option<String>,
+}
+
+impl HubToAsk {
+    /// The hub named, else the environment's, else the one that runs on this machine.
+    pub(super) fn connection_string(&self) -> Result<ConnectionString> {
+        let text = self
+            .hub
+            .clone()
+            .or_else(|| std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()))
+            .or_else(|| running_hub().map(|hub| hub.connection_string))
+            .ok_or_else(|| {
+                let text = format!("no hub runs on this machine: start one with `ferrohub up`, or name one with --hub or {VARIABLE}");
+                Error::new(ErrorKind::InvalidArgument, text)
+            })?;
+        let refuse = |why: String| {
+            Error::new(ErrorKind::InvalidArgument, format!("not a service connection string: {why}"))
+        };
+        let parsed = ConnectionString::parse(&text).map_err(|error| refuse(error.to_string()))?;
+        if parsed.get("SharedAccessKeyName").is_none() {
+            return Err(refuse("it names no SharedAccessKeyName, as that of a device".to_owned()));
+        }
+        Ok(parsed)
+    }
+}
+
+/// Ask a hub, and wait for its answer.
+pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Response> {
+    let user_agent = format!("ferrohub/{} (command)", env!("CARGO_PKG_VERSION"));
+    let credentials = Credentials {
+        policy: hub.get("SharedAccessKeyName").unwrap_or_default().to_owned(),
+        key: SasKey::from_base64(hub.get("SharedAccessKey").unwrap_or_default())?,
+    };
+    let host = hub.host_name().to_owned();
+    let transport = Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())?;
+    transport.request(request, TIMEOUT).await
+}
+
+/// What to tell of an answer that is no success; `name` is the device or module that was asked for.
+pub(super) fn failure(response: &Response, name: &str) -> Error {
+    let text = match response.status {
+        // A hub answers so, too, for modules of a device that it doesn't know or that is disabled.
+        401 => match name.split_once('/') {
+            Some((device, _)) => format!(
+                "the hub refused: it has no enabled device {device}, or the connection string's key or policy is not right"
+            ),
+            None => "the hub refused the connection string: its key or policy is not right".to_owned(),
+        },
+        404 => format!("the hub has no identity {name}: create it first"),
+        status => format!("the hub answered {status} {}", response.reason),
+    };
+    Error::new(ErrorKind::Service(response.status), text)
+}
