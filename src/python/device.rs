@@ -63,7 +63,8 @@ impl ClientOptions {
 
     fn credentials(&self) -> Result<Credentials> {
         if let Some((certificate, key, pass_phrase)) = &self.certificate {
-            return Identity::from_pem(certificate, key, pass_phrase.as_deref()).map(Credentials::Certificate);
+            return Identity::from_pem(certificate, key, pass_phrase.as_deref())
+                .map(Credentials::Certificate);
         }
         if let Some((text, expires)) = &self.sastoken {
             return Ok(Credentials::Token(Token::new(text.clone(), *expires)));
