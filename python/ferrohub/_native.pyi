@@ -9,6 +9,8 @@ __all__ = [
     "CoreError",
     "DeviceClient",
     "Hub",
+    "Mailbox",
+    "Operation",
     "ServiceTransport",
     "__version__",
     "cli_main",

@@ -70,6 +70,11 @@ impl ConnectionStringOf {
                     Error::new(ErrorKind::Protocol, "the hub's answer can't be read").caused_by(error)
                 });
             }
+            // A hub answers so, too, for modules of a device that it doesn't know or that is disabled.
+            401 if self.module.is_some() => format!(
+                "the hub refused: it has no enabled device {}, or the connection string's key or policy is not right",
+                self.device
+            ),
             401 => "the hub refused the connection string: its key or policy is not right".to_owned(),
             404 => format!("the hub has no identity {}: create it first", self.name()),
             status => format!("the hub answered {status} {}", response.reason),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::keys::random_bytes;
 use super::store::Sequence;
@@ -50,6 +50,7 @@ struct Entry {
     number: u64,
     filters: BTreeSet<String>,
     deliveries: mpsc::Sender<Delivery>,
+    messages: Arc<Notify>,
     close: oneshot::Sender<String>,
 }
 
@@ -104,6 +105,13 @@ impl Connections {
         let mut table = self.table();
         if table.get(id).is_some_and(|entry| entry.filters.contains(topics::DESIRED_PATCHES)) {
             deliver(&mut table, id, Delivery::Patch(DesiredPatch { version, payload, after }));
+        }
+    }
+
+    /// Have the identity's connection look for messages, if there is one.
+    pub(super) fn tell_of_message(&self, id: &IdentityId) {
+        if let Some(entry) = self.table().get(id) {
+            entry.messages.notify_one();
         }
     }
 
@@ -171,11 +179,21 @@ impl Connections {
     pub(super) fn open(&self, id: &Arc<IdentityId>) -> Connection {
         let (deliveries, queue) = mpsc::channel(QUEUE_LENGTH);
         let (close, closed) = oneshot::channel();
+        let messages = Arc::new(Notify::new());
         let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
         let mut table = self.table();
         remove(&mut table, id, "the same identity connected anew");
-        table.insert(IdentityId::clone(id), Entry { number, filters: BTreeSet::new(), deliveries, close });
-        Connection { connections: self.clone(), id: Arc::clone(id), number, deliveries: queue, closed }
+        let filters = BTreeSet::new();
+        let entry = Entry { number, filters, deliveries, messages: Arc::clone(&messages), close };
+        table.insert(IdentityId::clone(id), entry);
+        Connection {
+            connections: self.clone(),
+            id: Arc::clone(id),
+            number,
+            deliveries: queue,
+            messages,
+            closed,
+        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -205,6 +223,8 @@ pub(super) struct Connection {
     number: u64,
     /// What to send. Ends when the entry was removed.
     pub(super) deliveries: mpsc::Receiver<Delivery>,
+    /// Permits to look for messages: some have come, or there is room for more.
+    pub(super) messages: Arc<Notify>,
     /// Why to end.
     pub(super) closed: oneshot::Receiver<String>,
 }

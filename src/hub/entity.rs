@@ -1,4 +1,5 @@
-//! What the hub knows of a device or module: one entity with its identity, twin, session and presence.
+//! What the hub knows of a device or module: one entity with its identity, twin, session,
+//! messages and presence.
 //!
 //! An entity is kept, changed and written to disk as a whole.
 
@@ -9,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::message_queue::MessageQueue;
 use crate::protocol::twin::Twin;
 
 /// A device or module.
@@ -22,6 +24,9 @@ pub struct Entity {
     /// Topic filters and granted `QoS` of the MQTT session that outlives connections; empty without one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub subscriptions: BTreeMap<String, u8>,
+    /// What waits to be delivered to it.
+    #[serde(default, skip_serializing_if = "MessageQueue::is_unused")]
+    pub messages: MessageQueue,
     /// When it connected and was heard of.
     #[serde(default)]
     pub presence: Presence,

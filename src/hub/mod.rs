@@ -2,13 +2,15 @@
 //!
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
-//! - `registry`, `twins`, `methods`, `sessions`: what can be done with them, as methods of [`HubState`].
+//! - `registry`, `twins`, `methods`, `messages`, `sessions`: what can be done with them, as methods of
+//!   [`HubState`].
 //! - [`access`]: who may; [`error`]: how the hub says no.
 //!
 //! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
 //! the certificates of `certificates`; [`connections`] is where the two meet. [`control`] is for the owner.
 
 pub mod access;
+mod base64_body;
 mod certificates;
 pub mod connections;
 pub mod control;
@@ -23,6 +25,8 @@ mod identity_body;
 mod journal;
 mod keys;
 mod listen;
+pub mod message_queue;
+pub mod messages;
 pub mod methods;
 mod mqtt;
 mod notices;

@@ -15,6 +15,7 @@ use super::entity::{Entity, Identity, Presence, Status};
 use super::error::{Form, HubError};
 pub use super::identity_body::IdentityBody;
 use super::keys::random_bytes;
+use super::message_queue::MessageQueue;
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
@@ -231,6 +232,7 @@ fn create(
         identity,
         twin: Twin::new(now),
         subscriptions: BTreeMap::new(),
+        messages: MessageQueue::default(),
         presence: Presence::default(),
     };
     Ok(transaction.put(id.clone(), entity))

@@ -17,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::entity::Authentication;
 use super::keys::OwnerKey;
 use super::listen::{Ports, Reach};
+use super::messages::NewMessage;
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
 use super::{HubError, HubSettings, HubState, Statistics};
@@ -166,6 +167,31 @@ impl Hub {
     #[must_use]
     pub fn telemetry(&self) -> Vec<TelemetryMessage> {
         self.state.telemetry.messages()
+    }
+
+    /// Queue a cloud-to-device message; see [`HubState::send_to_device`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_to_device(
+        &self,
+        device: &IdentityId,
+        message: NewMessage,
+    ) -> std::result::Result<(), HubError> {
+        self.state.send_to_device(device, message).await
+    }
+
+    /// Queue a message to one of a module's inputs; see [`HubState::send_to_input`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_to_input(
+        &self,
+        module: &IdentityId,
+        input: &str,
+        message: NewMessage,
+    ) -> std::result::Result<(), HubError> {
+        self.state.send_to_input(module, input, message).await
     }
 
     /// Resolve when the identity is connected and subscribed to this topic filter.

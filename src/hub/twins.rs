@@ -113,7 +113,7 @@ impl HubState {
 }
 
 /// A module's twin is missing because its device is, or by itself.
-fn missing(state: &State, id: &IdentityId) -> HubError {
+pub(super) fn missing(state: &State, id: &IdentityId) -> HubError {
     let device = id.parent();
     HubError::not_found(if state.get(&device).is_none() { &device } else { id })
 }

@@ -20,6 +20,10 @@ impl ErrorCode {
     pub const ARGUMENT_INVALID: Self = Self::new(400_004, "ArgumentInvalid");
     /// The credentials are missing, wrong, expired or not enough.
     pub const UNAUTHORIZED_ACCESS: Self = Self::new(401_002, "IotHubUnauthorizedAccess");
+    /// As many messages wait for the device as may.
+    pub const QUEUE_DEPTH_EXCEEDED: Self = Self::new(403_004, "DeviceMaximumQueueDepthExceeded");
+    /// A message is to expire in the past, too late, or at no time at all.
+    pub const INVALID_EXPIRY: Self = Self::new(403_009, "InvalidMessageExpiryTime");
     /// The device's status is `disabled`.
     pub const DEVICE_DISABLED: Self = Self::new(403_012, "DeviceDisabled");
     /// There is no such path.

@@ -4,6 +4,7 @@
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 /// What stands for "never" in identities and twins.
@@ -40,6 +41,14 @@ pub fn ticks(unix_millis: u64) -> u64 {
     TICKS_BEFORE_1970 + unix_millis * 10_000
 }
 
+/// Read a moment of ISO 8601 such as `2024-03-01T10:15:30.123Z`; UTC if it names no zone.
+#[must_use]
+pub fn parse_timestamp(text: &str) -> Option<u64> {
+    let read = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    let moment = read(text).or_else(|| read(&format!("{text}Z")))?;
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 fn write(unix_millis: u64, format: &[BorrowedFormatItem<'_>]) -> String {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_millis) * 1_000_000);
     // Beyond the year 9999 only: no clock shows it.
@@ -57,5 +66,17 @@ mod tests {
         assert_eq!(american_timestamp(1_709_288_130_123), "03/01/2024 10:15:30");
         assert_eq!(ticks(0), 621_355_968_000_000_000);
         assert_eq!(timestamp_or_never(None), "0001-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn moments_are_read_with_and_without_a_zone() {
+        for text in
+            ["2024-03-01T10:15:30.1230000Z", "2024-03-01T10:15:30.123", "2024-03-01T11:15:30.123+01:00"]
+        {
+            assert_eq!(parse_timestamp(text), Some(1_709_288_130_123), "{text}");
+        }
+        for text in ["", "soon", "1709288130", "0001-01-01T00:00:00Z"] {
+            assert_eq!(parse_timestamp(text), None, "{text}");
+        }
     }
 }

@@ -19,6 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::properties;
 use crate::tls::{Identity, Roots, cipher_suites};
 
+/// Certificate chain and key as PEM, and the key's pass phrase.
+type Certificate = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
 /// What `ferrohub.device.options.ClientOptions` holds, field by field.
 #[derive(FromPyObject)]
 struct ClientOptions {
@@ -31,7 +34,7 @@ struct ClientOptions {
     /// Its text, and when it expires.
     sastoken: Option<(String, u64)>,
     /// PEM texts of certificate and private key, and the pass phrase.
-    certificate: Option<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)>,
+    certificate: Option<Certificate>,
     /// Names of OpenSSL.
     cipher_suites: Option<Vec<String>>,
     user_agent: String,

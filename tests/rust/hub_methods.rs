@@ -47,7 +47,8 @@ async fn calls_at_the_same_time_each_get_their_own_response() {
     let mut device = hub.connect("d").await;
     device.subscribe(&[(topics::METHODS, AtMostOnce)]).await;
     let call = |number| {
-        hub.rest("POST", "/twins/d/methods", Some(json!({ "methodName": "echo", "payload": number })))
+        let body = json!({ "methodName": "echo", "payload": number });
+        Box::pin(hub.rest("POST", "/twins/d/methods", Some(body)))
     };
     let responding = async {
         let mut calls = Vec::new();
@@ -112,7 +113,7 @@ async fn a_device_that_goes_in_the_middle_of_a_call_ends_it() {
         drop(device);
     };
     let call = hub.rest("POST", "/twins/d/methods", Some(json!({ "methodName": "m" })));
-    let (answer, ()) = soon("the end of the call", async { tokio::join!(call, leaving) }).await;
+    let (answer, ()) = tokio::join!(soon("the end of the call", Box::pin(call)), leaving);
     assert_eq!(refusal(answer), (404, 404_103, "Device unavailable".into()));
 }
 

@@ -65,6 +65,11 @@ class Handlers:
                 self._core.enable(kind, SUBSCRIBE_TIMEOUT).wait()
         self.pump(kind)
 
+    def pump_all(self) -> None:
+        """Start calls for what came while nobody watched."""
+        for kind in AT_ONCE:
+            self.pump(kind)
+
     def pump(self, kind: str) -> None:
         """Start calls for what has come, as many as may run at once."""
         while True:

@@ -83,6 +83,7 @@ class Loop:
         number = next(self._numbers)
         self._clients[number] = handlers
         core.watch(self._mailbox, number)
+        handlers.pump_all()
 
     def _start(self, call: Callable[[], Any], done: Done) -> None:
         """Run a handler; may be called on the loop or in a thread."""

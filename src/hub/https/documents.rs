@@ -26,7 +26,7 @@ fn device_document(device: &str, entity: &Entity) -> Value {
         "connectionStateUpdatedTime": timestamp_or_never(presence.state_changed),
         "statusUpdatedTime": timestamp_or_never(identity.status_updated),
         "lastActivityTime": timestamp_or_never(presence.last_active),
-        "cloudToDeviceMessageCount": 0,
+        "cloudToDeviceMessageCount": entity.messages.len(),
         "authentication": authentication(&identity.authentication),
         "capabilities": { "iotEdge": identity.iot_edge },
     });
@@ -45,7 +45,7 @@ fn module_document(device: &str, module: &str, entity: &Entity) -> Value {
         "connectionState": connection_state(presence),
         "connectionStateUpdatedTime": timestamp_or_never(presence.state_changed),
         "lastActivityTime": timestamp_or_never(presence.last_active),
-        "cloudToDeviceMessageCount": 0,
+        "cloudToDeviceMessageCount": entity.messages.len(),
         "authentication": authentication(&identity.authentication),
     })
 }
@@ -67,7 +67,7 @@ pub(super) fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
     add("statusUpdateTime", timestamp_or_never(identity.status_updated).into());
     add("connectionState", connection_state(presence).into());
     add("lastActivityTime", timestamp_or_never(presence.last_active).into());
-    add("cloudToDeviceMessageCount", 0.into());
+    add("cloudToDeviceMessageCount", entity.messages.len().into());
     add("authenticationType", identity.authentication.kind().into());
     add("x509Thumbprint", thumbprints(&identity.authentication));
     add("modelId", presence.model_id.as_str().into());

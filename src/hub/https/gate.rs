@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use super::requests::{Target, query};
 use crate::auth::SasToken;
 use crate::hub::HubState;
-use crate::hub::access::{Denied, Right};
+use crate::hub::access::{Denied, OWNER_POLICY, Right};
 use crate::hub::error::HubError;
 use crate::protocol::error_code::ErrorCode;
 
@@ -26,6 +26,15 @@ pub(super) async fn registry(State(hub): State<HubState>, request: Request, next
 
 /// Paths of back ends.
 pub(super) async fn service(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
+    admit_policy(&hub, Right::ServiceConnect, &request)?;
+    Ok(next.run(request).await)
+}
+
+/// Paths of our own: for the key of `iothubowner` only.
+pub(super) async fn owner(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
+    if token(&request)?.policy.as_deref() != Some(OWNER_POLICY) {
+        return Err(HubError::unauthorized());
+    }
     admit_policy(&hub, Right::ServiceConnect, &request)?;
     Ok(next.run(request).await)
 }

@@ -7,6 +7,7 @@
 mod answers;
 mod documents;
 mod gate;
+mod messages;
 mod methods;
 mod registry;
 mod requests;
@@ -30,9 +31,11 @@ pub fn router(state: HubState) -> Router {
     let registry = registry_paths().route_layer(from_fn_with_state(state.clone(), gate::registry));
     let service = service_paths().route_layer(from_fn_with_state(state.clone(), gate::service));
     let device = device_paths().route_layer(from_fn_with_state(state.clone(), gate::device));
+    let owner = owner_paths().route_layer(from_fn_with_state(state.clone(), gate::owner));
     registry
         .merge(service)
         .merge(device)
+        .merge(owner)
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -76,6 +79,10 @@ fn service_paths() -> Router<HubState> {
         .route("/messages/serviceBound/feedback", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}/abandon", any(not_implemented))
+}
+
+fn owner_paths() -> Router<HubState> {
+    Router::new().route("/_ferrohub/devices/{device}/messages", post(messages::send_to_device))
 }
 
 fn device_paths() -> Router<HubState> {

@@ -12,11 +12,17 @@ pub(super) fn may_subscribe(id: &IdentityId, filter: &str) -> bool {
     if common.contains(&filter) || is_one_method(filter) {
         return true;
     }
+    message_filters(id).iter().any(|allowed| allowed == filter)
+}
+
+/// The filters, any of which brings an identity its messages: cloud-to-device ones, or those of a module's
+/// inputs.
+pub(super) fn message_filters(id: &IdentityId) -> Vec<String> {
     match &id.module {
-        None => filter == topics::cloud_to_device_filter(&id.device),
+        None => vec![topics::cloud_to_device_filter(&id.device)],
         Some(module) => {
-            filter == topics::inputs_filter(&id.device, module)
-                || filter == format!("devices/{}/modules/{module}/#", id.device)
+            let all = format!("devices/{}/modules/{module}/#", id.device);
+            vec![topics::inputs_filter(&id.device, module), all]
         }
     }
 }

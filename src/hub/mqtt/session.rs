@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Ending;
 use super::calls::Calls;
 use super::connect::{self, Accepted};
+use super::in_flight::InFlight;
 use super::rules;
 use super::wire::{Incoming, Outgoing};
 use crate::hub::connections::{Connection, Delivery, DesiredPatch, MethodCall};
@@ -37,6 +38,8 @@ pub(super) struct Session<'a, S> {
     is_kept: bool,
     telemetry_topic: String,
     calls: Calls,
+    message_filters: Vec<String>,
+    in_flight: InFlight,
     /// Telemetry of the packets that one read brought.
     received: Vec<TelemetryMessage>,
 }
@@ -54,6 +57,8 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         let mut session = Self {
             hub,
             telemetry_topic: rules::telemetry_topic(&accepted.id),
+            message_filters: rules::message_filters(&accepted.id),
+            in_flight: InFlight::default(),
             id: accepted.id,
             outgoing,
             connection: accepted.connection,
@@ -81,8 +86,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
     fn begin(&mut self, filters: BTreeMap<String, u8>, session_present: bool) {
         self.hub.counters.connects.fetch_add(1, Ordering::Relaxed);
         self.outgoing.connack(ConnectReturnCode::Success, session_present);
-        self.filters = filters;
-        self.connection.set_filters(self.filters.keys());
+        self.use_filters(filters);
     }
 
     async fn exchange(&mut self, incoming: &mut Incoming<S>, limits: &Limits) -> Result<Infallible, Ending> {
@@ -112,6 +116,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                         Delivery::Call(call) => self.send_call(call),
                     }
                 }
+                () = self.connection.messages.notified(), if !self.outgoing.is_full() => {
+                    self.send_messages().await?;
+                }
                 () = &mut silence => {
                     let deadline = last_heard + limits.silence;
                     if deadline <= Instant::now() {
@@ -134,6 +141,33 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         if let Some((topic, payload)) = self.calls.begin(call) {
             self.outgoing.publish(topic, payload);
         }
+    }
+
+    /// Send what waits, if the client subscribed to it. At `QoS` 0 nothing tells whether it arrives: sent is
+    /// delivered.
+    async fn send_messages(&mut self) -> Result<(), Ending> {
+        let granted = self.message_filters.iter().filter_map(|filter| self.filters.get(filter)).max();
+        let Some(acknowledged) = granted.map(|qos| *qos > 0) else { return Ok(()) };
+        let in_flight = &self.in_flight;
+        let next = self.hub.next_messages(&self.id, in_flight.room(), |number| in_flight.contains(number));
+        for message in next.await? {
+            let (topic, number) = (message.topic(&self.id), message.number);
+            if acknowledged {
+                let packet_id = self.in_flight.add(number);
+                let again = message.deliveries > 1;
+                self.outgoing.publish_acknowledged(topic, message.body, packet_id, again);
+            } else {
+                self.outgoing.publish(topic, message.body);
+                self.complete(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message has arrived; there is room for another.
+    fn complete(&mut self, number: u64) {
+        self.hub.complete_message(&self.id, number);
+        self.connection.messages.notify_one();
     }
 
     /// Handle every packet that is here whole. What was received counts even if a later packet is bad.
@@ -165,8 +199,13 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                 self.outgoing.pingresp();
                 Ok(())
             }
-            // Nothing is sent at QoS 1 yet; an acknowledgement too many does no harm.
-            Packet::PubAck(_) => Ok(()),
+            // An acknowledgement too many does no harm.
+            Packet::PubAck(acknowledgement) => {
+                if let Some(number) = self.in_flight.remove(acknowledgement.pkid) {
+                    self.complete(number);
+                }
+                Ok(())
+            }
             Packet::Disconnect => Err(Ending::Disconnected),
             Packet::Connect(_) => Err(Ending::closed("it sent a second CONNECT")),
             _ => Err(Ending::closed("it sent a packet that no client may send")),
@@ -263,9 +302,15 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         if self.is_kept && filters != self.filters {
             self.hub.set_subscriptions(&self.id, filters.clone()).await?;
         }
+        self.use_filters(filters);
+        Ok(())
+    }
+
+    /// What waits for a new subscription goes out after the packet that acknowledges it.
+    fn use_filters(&mut self, filters: BTreeMap<String, u8>) {
         self.filters = filters;
         self.connection.set_filters(self.filters.keys());
-        Ok(())
+        self.connection.messages.notify_one();
     }
 
     fn end(mut self, ending: &Ending, will: Option<LastWill>) {

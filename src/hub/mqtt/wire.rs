@@ -151,6 +151,19 @@ impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
         self.write(&Packet::Publish(Publish::from_bytes(topic, QoS::AtMostOnce, payload)));
     }
 
+    /// A message at `QoS` 1.
+    pub(super) fn publish_acknowledged(
+        &mut self,
+        topic: String,
+        payload: Bytes,
+        packet_id: u16,
+        again: bool,
+    ) {
+        let mut publish = Publish::from_bytes(topic, QoS::AtLeastOnce, payload);
+        (publish.pkid, publish.dup) = (packet_id, again);
+        self.write(&Packet::Publish(publish));
+    }
+
     fn write(&mut self, packet: &Packet) {
         // Encoding fails for packets above the limit only, and the hub makes none.
         let _ = packet.write(&mut self.buffer, usize::MAX);

@@ -92,18 +92,38 @@ impl TestHub {
     pub(crate) async fn rest(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         // Creating is what a PUT without If-Match means.
         let if_match = if method == "PUT" { "" } else { "If-Match: *\r\n" };
-        self.send_rest(method, path, if_match, body).await
+        self.send_rest("iothubowner", method, path, if_match, body).await
     }
 
     /// The same, for a PUT that changes.
     pub(crate) async fn rest_if_match(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        self.send_rest(method, path, "If-Match: *\r\n", body).await
+        self.send_rest("iothubowner", method, path, "If-Match: *\r\n", body).await
     }
 
-    async fn send_rest(&self, method: &str, path: &str, if_match: &str, body: Option<Value>) -> (u16, Value) {
+    /// The same, signed with another policy's key.
+    pub(crate) async fn rest_as(
+        &self,
+        policy: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        self.send_rest(policy, method, path, "", body).await
+    }
+
+    async fn send_rest(
+        &self,
+        policy: &str,
+        method: &str,
+        path: &str,
+        if_match: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let owner = ConnectionString::parse(&self.hub.connection_string()).unwrap();
         let key = SasKey::from_base64(owner.get("SharedAccessKey").unwrap()).unwrap();
-        let token = key.service_token(owner.host_name(), "iothubowner", START / 1000 + 60);
+        // The keys of the other policies follow from the owner's.
+        let key = if policy == "iothubowner" { key } else { SasKey::from_bytes(key.sign(policy).to_vec()) };
+        let token = key.service_token(owner.host_name(), policy, START / 1000 + 60);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = format!(
             "{method} {path}?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n\

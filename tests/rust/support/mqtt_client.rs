@@ -156,6 +156,20 @@ impl MqttClient {
         (publish.topic, String::from_utf8(publish.payload.to_vec()).unwrap())
     }
 
+    /// Wait for a message at `QoS` 1, and leave it unacknowledged: its topic, payload and packet id, and
+    /// whether it says that it was sent before.
+    pub(crate) async fn acknowledgeable(&mut self) -> (String, String, u16, bool) {
+        let Packet::Publish(publish) = self.receive().await else { panic!("no message") };
+        assert_eq!((publish.qos, publish.retain), (QoS::AtLeastOnce, false));
+        (publish.topic, String::from_utf8(publish.payload.to_vec()).unwrap(), publish.pkid, publish.dup)
+    }
+
+    /// Wait for an answer to everything sent so far; nothing else may come.
+    pub(crate) async fn settle(&mut self) {
+        self.send(&Packet::PingReq).await;
+        assert_eq!(self.receive().await, Packet::PingResp);
+    }
+
     /// Ask for the twin: the answer's topic and payload.
     pub(crate) async fn get_twin(&mut self) -> (String, String) {
         self.publish(&topics::twin_get("r1"), QoS::AtMostOnce, "").await;

@@ -1,0 +1,319 @@
+"""What clients promise about handlers and receiving, on both: the synchronous and the asyncio client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import queue
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodRequest, MethodResponse, aio
+from azure.iot.device.exceptions import ClientError, OperationCancelled
+from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.models import Twin, TwinProperties
+from ferrohub._native import ServiceTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ferrohub import LocalHub
+
+SECONDS = 10
+"""No test waits longer than this for anything."""
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Back:
+    """The back end's side of one device."""
+
+    def __init__(self, hub: LocalHub, registry: IoTHubRegistryManager) -> None:
+        registry.create_device_with_sas("d", "", "", "enabled")
+        self.registry = registry
+        self.hub = hub
+        parts = dict(part.split("=", 1) for part in hub.connection_string.split(";"))
+        self._transport = ServiceTransport(
+            parts["HostName"], "tests", parts["SharedAccessKeyName"], parts["SharedAccessKey"]
+        )
+
+    @property
+    def connection_string(self) -> str:
+        return self.hub.device_connection_string("d")
+
+    def desire(self, **properties: Any) -> None:
+        self.registry.update_twin("d", Twin(properties=TwinProperties(desired=properties)), None)
+
+    def invoke(self, name: str, payload: Any) -> tuple[int, Any]:
+        """The HTTP status and the answer's body."""
+        body = json.dumps({"methodName": name, "payload": payload, "responseTimeoutInSeconds": SECONDS}).encode()
+        headers = [("Content-Type", "application/json; charset=utf-8")]
+        answer = self._transport.request("POST", "/twins/d/methods?api-version=2021-04-12", headers, body)
+        return answer[0], json.loads(answer[3])
+
+
+@pytest.fixture
+def back(hub: LocalHub, registry: IoTHubRegistryManager) -> Back:
+    return Back(hub, registry)
+
+
+@pytest.fixture
+def client(back: Back) -> Iterator[IoTHubDeviceClient]:
+    client = IoTHubDeviceClient.create_from_connection_string(back.connection_string)
+    yield client
+    with contextlib.suppress(ClientError):  # a test may have shut it down
+        client.shutdown()
+
+
+def with_asyncio(back: Back, test: Callable[[aio.IoTHubDeviceClient], Any]) -> None:
+    """Run a coroutine function with an asyncio client."""
+
+    async def run() -> None:
+        client = aio.IoTHubDeviceClient.create_from_connection_string(back.connection_string)
+        try:
+            await asyncio.wait_for(test(client), SECONDS * 2)
+        finally:
+            await client.shutdown()
+
+    asyncio.run(run())
+
+
+def test_a_handler_gets_each_patch_once_and_in_order(back: Back, client: IoTHubDeviceClient) -> None:
+    received: queue.Queue[dict[str, Any]] = queue.Queue()
+    client.on_twin_desired_properties_patch_received = received.put
+    for number in range(5):
+        back.desire(number=number)
+    versions = [received.get(timeout=SECONDS)["$version"] for _ in range(5)]
+    assert versions == [2, 3, 4, 5, 6]
+    assert client.on_twin_desired_properties_patch_received == received.put
+
+
+def test_a_removed_handler_ends_the_subscription(back: Back, client: IoTHubDeviceClient) -> None:
+    client.on_twin_desired_properties_patch_received = print
+    back.hub.wait_subscribed("d", None, "$iothub/twin/PATCH/properties/desired/#", timeout=SECONDS)
+    client.on_twin_desired_properties_patch_received = None
+    with pytest.raises(TimeoutError):
+        back.hub.wait_subscribed("d", None, "$iothub/twin/PATCH/properties/desired/#", timeout=0.01)
+
+
+def test_a_method_is_answered_by_its_handler(back: Back, client: IoTHubDeviceClient) -> None:
+    def answer(request: MethodRequest) -> None:
+        response = MethodResponse.create_from_method_request(request, 201, {request.name: request.payload})
+        client.send_method_response(response)
+
+    client.on_method_request_received = answer
+    assert back.invoke("double", [1, None]) == (200, {"status": 201, "payload": {"double": [1, None]}})
+
+
+def test_a_coroutine_handler_of_the_synchronous_client_is_run(back: Back, client: IoTHubDeviceClient) -> None:
+    received: queue.Queue[int] = queue.Queue()
+
+    async def handle(patch: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        received.put(patch["$version"])
+
+    client.on_twin_desired_properties_patch_received = handle
+    back.desire(a=1)
+    assert received.get(timeout=SECONDS) == 2
+
+
+def test_a_handler_may_disconnect_and_shut_down(back: Back, client: IoTHubDeviceClient) -> None:
+    done = threading.Event()
+
+    def handle(_: Any) -> None:
+        client.disconnect()
+        client.shutdown()
+        done.set()
+
+    client.on_twin_desired_properties_patch_received = handle
+    back.desire(a=1)
+    assert done.wait(SECONDS)
+
+
+def test_what_a_handler_raises_reaches_on_background_exception(back: Back, client: IoTHubDeviceClient) -> None:
+    errors: queue.Queue[BaseException] = queue.Queue()
+    client.on_background_exception = errors.put
+
+    def fail(patch: dict[str, Any]) -> None:
+        raise LookupError(patch["$version"])
+
+    client.on_twin_desired_properties_patch_received = fail
+    back.desire(a=1)
+    back.desire(a=2)
+    assert [errors.get(timeout=SECONDS).args for _ in range(2)] == [(2,), (3,)]
+
+
+def test_a_slow_handler_holds_up_no_other_client(back: Back, client: IoTHubDeviceClient, hub: LocalHub) -> None:
+    release, seen = threading.Event(), threading.Event()
+    back.registry.create_module_with_sas("d", "m", "", "", "")
+    other = IoTHubModuleClient.create_from_connection_string(hub.module_connection_string("d", "m"))
+    try:
+        client.on_twin_desired_properties_patch_received = lambda _: release.wait(SECONDS)
+        other.on_twin_desired_properties_patch_received = lambda _: seen.set()
+        for number in range(20):
+            back.desire(number=number)
+        back.registry.update_module_twin("d", "m", Twin(properties=TwinProperties(desired={"a": 1})), None)
+        assert seen.wait(SECONDS)
+        client.get_twin()
+    finally:
+        release.set()
+        other.shutdown()
+
+
+def test_changes_of_the_connection_are_told(client: IoTHubDeviceClient) -> None:
+    states: queue.Queue[bool] = queue.Queue()
+    client.on_connection_state_change = lambda: states.put(client.connected)
+    client.connect()
+    assert states.get(timeout=SECONDS)
+    client.disconnect()
+    assert not states.get(timeout=SECONDS)
+
+
+def test_receiving_by_calls_and_by_handlers_exclude_each_other(back: Back, client: IoTHubDeviceClient) -> None:
+    assert client.receive_twin_desired_properties_patch(block=False) is None
+    with pytest.raises(ClientError, match=r"^Cannot set receive handlers - receive APIs have already been used$"):
+        client.on_message_received = print
+    client.on_background_exception = print  # no receive handler
+    other = IoTHubDeviceClient.create_from_connection_string(back.connection_string)
+    other.on_method_request_received = print
+    with pytest.raises(ClientError, match=r"^Cannot use receive APIs - receive handler\(s\) have already been set$"):
+        other.receive_message(block=False)
+    other.shutdown()
+
+
+def test_a_method_received_by_name_goes_to_nobody_else(back: Back, client: IoTHubDeviceClient) -> None:
+    assert client.receive_method_request("reboot", block=False) is None
+    answers: queue.Queue[tuple[int, Any]] = queue.Queue()
+    threading.Thread(target=lambda: answers.put(back.invoke("reboot", 7)), daemon=True).start()
+    request = client.receive_method_request("reboot", timeout=SECONDS)
+    assert request is not None
+    assert (request.name, request.payload) == ("reboot", 7)
+    assert client.receive_method_request(block=False) is None
+    client.send_method_response(MethodResponse.create_from_method_request(request, 200))
+    assert answers.get(timeout=SECONDS) == (200, {"status": 200, "payload": None})
+
+
+def test_a_receive_ends_at_its_time(client: IoTHubDeviceClient) -> None:
+    assert client.receive_twin_desired_properties_patch(timeout=0.05) is None
+    assert client.receive_method_request(timeout=0.05) is None
+
+
+def test_each_receive_warns_that_it_is_deprecated(client: IoTHubDeviceClient) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client.receive_message(block=False)
+    assert str(caught[0].message) == (
+        "receive_message is deprecated as of 2.3.0. We recommend that you use the .on_message_received property to"
+        " set a handler instead"
+    )
+    assert caught[0].category.__name__ == "DeprecatedWarning"
+    assert issubclass(caught[0].category, DeprecationWarning)
+
+
+def test_coroutine_handlers_of_the_asyncio_client_run_on_the_programs_loop(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        loop = asyncio.get_running_loop()
+        received: asyncio.Queue[tuple[bool, int]] = asyncio.Queue()
+
+        async def handle(patch: dict[str, Any]) -> None:
+            received.put_nowait((asyncio.get_running_loop() is loop, patch["$version"]))
+
+        client.on_twin_desired_properties_patch_received = handle
+        await loop.run_in_executor(None, lambda: back.desire(a=1))
+        await loop.run_in_executor(None, lambda: back.desire(a=2))
+        assert [await received.get() for _ in range(2)] == [(True, 2), (True, 3)]
+
+    with_asyncio(back, test)
+
+
+def test_a_plain_handler_of_the_asyncio_client_does_not_stop_the_loop(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        loop = asyncio.get_running_loop()
+        release = threading.Event()
+        entered: asyncio.Future[int] = loop.create_future()
+
+        def handle(patch: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(entered.set_result, patch["$version"])
+            release.wait(SECONDS)
+
+        client.on_twin_desired_properties_patch_received = handle
+        await loop.run_in_executor(None, lambda: back.desire(a=1))
+        assert await entered == 2
+        assert (await client.get_twin())["desired"]["a"] == 1
+        release.set()
+
+    with_asyncio(back, test)
+
+
+def test_an_asyncio_client_answers_methods(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        async def answer(request: MethodRequest) -> None:
+            await client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.payload))
+
+        client.on_method_request_received = answer
+        loop = asyncio.get_running_loop()
+        answered = await loop.run_in_executor(None, lambda: back.invoke("echo", "é"))
+        assert answered == (200, {"status": 200, "payload": "é"})
+
+    with_asyncio(back, test)
+
+
+def test_a_cancelled_receive_loses_nothing(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.receive_twin_desired_properties_patch(), 0.1)
+        await asyncio.get_running_loop().run_in_executor(None, lambda: back.desire(a=1))
+        assert (await client.receive_twin_desired_properties_patch())["$version"] == 2
+
+    with_asyncio(back, test)
+
+
+def test_messages_of_an_asyncio_client_go_out_in_the_order_of_the_calls(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        await asyncio.gather(*[client.send_message(str(number)) for number in range(500)])
+
+    with_asyncio(back, test)
+    assert [int(message.body) for message in back.hub.telemetry()] == list(range(500))
+
+
+def test_a_disconnect_cancels_what_an_asyncio_client_waits_for(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        await client.connect()
+        sending = [asyncio.ensure_future(client.send_message("x")) for _ in range(50)]
+        await asyncio.gather(client.disconnect(), return_exceptions=False)
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, OperationCancelled) for outcome in outcomes)
+
+    with_asyncio(back, test)
+
+
+def test_one_client_works_in_two_event_loops_one_after_the_other(back: Back) -> None:
+    client = aio.IoTHubDeviceClient.create_from_connection_string(back.connection_string)
+    versions: queue.Queue[int] = queue.Queue()
+    client.on_twin_desired_properties_patch_received = lambda patch: versions.put(patch["$version"])
+
+    async def desire_and_wait() -> int:
+        await client.get_twin()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, lambda: back.desire(a=1))
+        return await loop.run_in_executor(None, lambda: versions.get(timeout=SECONDS))
+
+    assert asyncio.run(desire_and_wait()) == 2
+    back.desire(between="the loops")
+    assert asyncio.run(desire_and_wait()) == 3
+    assert versions.get(timeout=SECONDS) == 4
+    asyncio.run(client.shutdown())
+
+
+def test_a_message_to_an_output_carries_its_name(back: Back, hub: LocalHub) -> None:
+    back.registry.create_module_with_sas("d", "m", "", "", "")
+    module = IoTHubModuleClient.create_from_connection_string(hub.module_connection_string("d", "m"))
+    message = Message(b"x")
+    module.send_message_to_output(message, "out 1")
+    assert message.output_name == "out 1"
+    (seen,) = hub.telemetry()
+    assert (seen.body, dict(seen.properties)) == (b"x", {"$.on": "out 1"})
+    module.shutdown()
