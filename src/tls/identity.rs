@@ -67,7 +67,7 @@ fn check_match(certified: &CertifiedKey) -> Result<()> {
         Err(TlsError::InvalidCertificate(CertificateError::Other(_))) if contains_public_key(certified) => {
             Ok(())
         }
-        Err(TlsError::InvalidCertificate(error)) if error == CertificateError::BadEncoding => {
+        Err(TlsError::InvalidCertificate(CertificateError::BadEncoding)) => {
             Err(refuse("the device's certificate can't be read"))
         }
         Err(_) => Err(refuse("the device's certificate and private key do not belong together")),
