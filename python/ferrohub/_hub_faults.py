@@ -59,9 +59,7 @@ class Faults:
         """
         return self._order({"kind": "freeze"}, device_id, module_id)
 
-    def refuse_connects(
-        self, device_id: str | None = None, module_id: str | None = None, *, code: int = 3
-    ) -> Fault:
+    def refuse_connects(self, device_id: str | None = None, module_id: str | None = None, *, code: int = 3) -> Fault:
         """Answer CONNECT with this return code: 1 to 5, of which 3 is "server unavailable" and 5 "not authorized"."""
         return self._order({"kind": "refuse_connects", "code": code}, device_id, module_id)
 
