@@ -18,8 +18,8 @@ pub enum ErrorKind {
     InvalidArgument,
     /// The caller's shared access key is none.
     InvalidKey,
-    /// A certificate or private key that the caller gave can't be used.
-    Certificate,
+    /// The caller's certificate, private key or cipher suites can't be used.
+    TlsOption,
     /// No connection could be made: refused, unreachable, name unknown, timed out, hub not available.
     ConnectionFailed,
     /// An existing connection was lost.

@@ -37,6 +37,13 @@ def parse(text: str, form: str, no_equals_sign: str) -> dict[str, str]:
     raise ValueError(f"{reason}{'' if reason.endswith('?') else '.'} The form is {form}")
 
 
+def parse_of_device(text: str) -> dict[str, str]:
+    """The same for the clients of devices and modules. Raises TypeError too."""
+    if not isinstance(text, str):
+        raise TypeError("Connection String must be of type str")
+    return parse(text, DEVICE_FORM, "Invalid Connection String - Unable to parse")
+
+
 _REASONS = {
     "duplicate_key": "Unable to parse: a key stands twice",
     "unknown_key": "Invalid Key: part {detail} (from 0) does not begin with a known key",

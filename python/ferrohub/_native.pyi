@@ -1,6 +1,7 @@
 """The native core. Private: use `ferrohub` and `azure.iot`."""
 
 from asyncio import Future
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from ferrohub.device.options import ClientOptions
@@ -9,6 +10,8 @@ __all__ = [
     "CoreError",
     "DeviceClient",
     "Hub",
+    "Mailbox",
+    "Operation",
     "ServiceTransport",
     "__version__",
     "cli_main",
@@ -29,7 +32,7 @@ def parse_connection_string(text: str) -> dict[str, str]:
 class Mailbox:
     """Where the outcomes of operations and the news of clients arrive, for one thread or event loop."""
 
-    def __new__(cls) -> Mailbox: ...
+    def __new__(cls, public_error: Callable[[CoreError], Exception]) -> Mailbox: ...
     def fileno(self) -> int | None:
         """A descriptor that is readable while there are letters; None where the system has none."""
     def wait(self) -> None:
@@ -58,6 +61,8 @@ class DeviceClient:
     def connect(self) -> Operation: ...
     def disconnect(self) -> Operation: ...
     def shutdown(self) -> Operation: ...
+    def update_token(self, text: str, expires: int) -> Operation:
+        """A token of the program in place of the last, and when it expires; connects."""
     def send_telemetry(
         self, message_properties: list[tuple[str, str]], payload: bytes, timeout: float | None
     ) -> Operation: ...

@@ -58,7 +58,13 @@ pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Resp
 /// What to tell of an answer that is no success; `name` is the device or module that was asked for.
 pub(super) fn failure(response: &Response, name: &str) -> Error {
     let text = match response.status {
-        401 => "the hub refused the connection string: its key or policy is not right".to_owned(),
+        // A hub answers so, too, for modules of a device that it doesn't know or that is disabled.
+        401 => match name.split_once('/') {
+            Some((device, _)) => format!(
+                "the hub refused: it has no enabled device {device}, or the connection string's key or policy is not right"
+            ),
+            None => "the hub refused the connection string: its key or policy is not right".to_owned(),
+        },
         404 => format!("the hub has no identity {name}: create it first"),
         status => format!("the hub answered {status} {}", response.reason),
     };

@@ -35,7 +35,7 @@ impl Client {
     /// A client that isn't connected yet; its session runs on this runtime.
     ///
     /// # Errors
-    /// `Certificate`, `InvalidArgument` or `System` if there is nobody to trust.
+    /// `TlsOption`, `InvalidArgument` or `System` if there is nobody to trust.
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
         let (host, port) = options.address()?;
         let identity = options.credentials.identity();

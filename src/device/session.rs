@@ -131,7 +131,15 @@ impl Session {
     }
 
     /// Live until the client is shut down or dropped.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        // The session is gone before the caller of `shutdown` hears of it: calls that follow find it so.
+        if let Some(promise) = self.live().await {
+            promise.complete(Ok(Bytes::new()));
+        }
+    }
+
+    /// Handle events to the end; whom to tell of it.
+    async fn live(mut self) -> Option<Promise> {
         loop {
             match self.next_event().await {
                 Event::Control(Control::Connect(promise)) => self.connect(promise),
@@ -141,10 +149,13 @@ impl Session {
                 }
                 Event::Control(Control::ShutDown(promise)) => {
                     self.disconnect().await;
-                    return promise.complete(Ok(Bytes::new()));
+                    return Some(promise);
                 }
                 Event::Control(Control::UpdateToken(token, promise)) => self.update_token(token, promise),
-                Event::HandleDropped => return self.disconnect().await,
+                Event::HandleDropped => {
+                    self.disconnect().await;
+                    return None;
+                }
                 Event::Queued => self.queued(),
                 Event::Dialled(dialled) => match *dialled {
                     Ok((link, session_present)) => self.connected(link, session_present),

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
@@ -60,10 +60,10 @@ impl DataFile {
     pub(super) fn open(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
         create_private(path).map_err(|error| Problem(path).unusable(error))?;
         // redb answers nearly all damage with an error, and panics at the rest.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        let opened = without_panic_report(|| {
             check_ours(path)?;
             Self::load(path)
-        }));
+        });
         opened.unwrap_or_else(|_| Err(Problem(path).damaged()))
     }
 
@@ -208,6 +208,15 @@ fn read_entities(database: &Database) -> Result<State, redb::Error> {
         Ok((id, entity))
     };
     table.iter()?.map(read).collect()
+}
+
+/// Catch a panic without its report on stderr: the caller turns it into an error that says more.
+fn without_panic_report<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let reporter = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(reporter);
+    result
 }
 
 #[cfg(test)]

@@ -14,10 +14,13 @@ use super::operation::Operation;
 use super::roots::default_roots;
 use super::runtime;
 use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
-use crate::device::{Client, Credentials, Kind, Options};
+use crate::device::{Client, Credentials, Kind, Options, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::properties;
-use crate::tls::Roots;
+use crate::tls::{Identity, Roots, cipher_suites};
+
+/// Certificate chain and key as PEM, and the key's pass phrase.
+type Certificate = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 /// What `ferrohub.device.options.ClientOptions` holds, field by field.
 #[derive(FromPyObject)]
@@ -26,8 +29,14 @@ struct ClientOptions {
     gateway_host_name: Option<String>,
     device_id: String,
     module_id: Option<String>,
-    shared_access_key: String,
+    shared_access_key: Option<String>,
     sastoken_ttl: u64,
+    /// Its text, and when it expires.
+    sastoken: Option<(String, u64)>,
+    /// PEM texts of certificate and private key, and the pass phrase.
+    certificate: Option<Certificate>,
+    /// Names of OpenSSL.
+    cipher_suites: Option<Vec<String>>,
     user_agent: String,
     model_id: Option<String>,
     server_verification_cert: Option<String>,
@@ -40,19 +49,31 @@ struct ClientOptions {
 
 impl ClientOptions {
     fn into_core(self, default_roots: Roots) -> Result<Options> {
-        let key = SasKey::from_base64(&self.shared_access_key)?;
-        let credentials = Credentials::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) };
+        let credentials = self.credentials()?;
         let mut options = Options::new(self.host_name, self.device_id, self.module_id, credentials);
         options.gateway_host_name = self.gateway_host_name;
         options.user_agent = self.user_agent;
         options.model_id = self.model_id;
         options.roots = self.server_verification_cert.map_or(default_roots, Roots::Pem);
+        options.cipher_suites = self.cipher_suites.as_deref().map(cipher_suites).transpose()?;
         options.keep_alive_seconds = self.keep_alive;
         options.auto_connect = self.auto_connect;
         options.connection_retry = self.connection_retry;
         options.connection_retry_interval = seconds(self.connection_retry_interval)?;
         options.ensure_desired_properties = self.ensure_desired_properties;
         Ok(options)
+    }
+
+    fn credentials(&self) -> Result<Credentials> {
+        if let Some((certificate, key, pass_phrase)) = &self.certificate {
+            return Identity::from_pem(certificate, key, pass_phrase.as_deref())
+                .map(Credentials::Certificate);
+        }
+        if let Some((text, expires)) = &self.sastoken {
+            return Ok(Credentials::Token(Token::new(text.clone(), *expires)));
+        }
+        let key = SasKey::from_base64(self.shared_access_key.as_deref().unwrap_or_default())?;
+        Ok(Credentials::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) })
     }
 }
 
@@ -90,6 +111,11 @@ impl DeviceClient {
 
     fn shutdown(&self) -> Operation {
         self.operation(|client| async move { client.shutdown().await })
+    }
+
+    /// A token of the program in place of the last, and when it expires.
+    fn update_token(&self, text: String, expires: u64) -> Operation {
+        self.operation(move |client| async move { client.update_token(Token::new(text, expires)).await })
     }
 
     fn send_telemetry(

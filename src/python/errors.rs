@@ -31,7 +31,7 @@ fn kind_name(kind: ErrorKind) -> String {
     let name = match kind {
         ErrorKind::InvalidArgument => "invalid_argument",
         ErrorKind::InvalidKey => "invalid_key",
-        ErrorKind::Certificate => "certificate",
+        ErrorKind::TlsOption => "tls_option",
         ErrorKind::ConnectionFailed => "connection_failed",
         ErrorKind::ConnectionDropped => "connection_dropped",
         ErrorKind::NotConnected => "not_connected",

@@ -57,21 +57,38 @@ impl Slot {
 #[pyclass(frozen, module = "ferrohub._native")]
 pub(super) struct Mailbox {
     slot: Slot,
+    /// Makes the exception that programs know from a `CoreError`.
+    public_error: Py<PyAny>,
 }
 
 impl Mailbox {
     pub(super) fn slot(&self) -> Slot {
         self.slot.clone()
     }
+
+    fn settle(&self, py: Python<'_>, future: &Bound<'_, PyAny>, outcome: Result<Answer>) -> PyResult<()> {
+        // Its task may have been cancelled meanwhile.
+        if future.call_method0("done")?.is_truthy()? {
+            return Ok(());
+        }
+        match outcome {
+            Ok(answer) => future.call_method1("set_result", (answer,))?,
+            Err(error) => {
+                let error = self.public_error.call1(py, (to_python(&error).into_value(py),))?;
+                future.call_method1("set_exception", (error,))?
+            }
+        };
+        Ok(())
+    }
 }
 
 #[pymethods]
 impl Mailbox {
     #[new]
-    fn new() -> PyResult<Self> {
+    fn new(public_error: Py<PyAny>) -> PyResult<Self> {
         let bell = Bell::new().map_err(pyo3::exceptions::PyOSError::new_err)?;
         let shared = Shared { letters: Mutex::default(), rung: AtomicBool::new(false), bell };
-        Ok(Self { slot: Slot(Arc::new(shared)) })
+        Ok(Self { slot: Slot(Arc::new(shared)), public_error })
     }
 
     /// A descriptor that is readable while there are letters; None where the system has none.
@@ -94,7 +111,7 @@ impl Mailbox {
         let mut news = Vec::new();
         for letter in letters {
             match letter {
-                Letter::Outcome(future, outcome) => settle(py, future.bind(py), outcome)?,
+                Letter::Outcome(future, outcome) => self.settle(py, future.bind(py), outcome)?,
                 Letter::News(client, kind) => {
                     let one = (client, kind_name(kind));
                     if !news.contains(&one) {
@@ -105,18 +122,6 @@ impl Mailbox {
         }
         Ok(news)
     }
-}
-
-fn settle(py: Python<'_>, future: &Bound<'_, PyAny>, outcome: Result<Answer>) -> PyResult<()> {
-    // Its task may have been cancelled meanwhile.
-    if future.call_method0("done")?.is_truthy()? {
-        return Ok(());
-    }
-    match outcome {
-        Ok(answer) => future.call_method1("set_result", (answer,))?,
-        Err(error) => future.call_method1("set_exception", (to_python(&error).into_value(py),))?,
-    };
-    Ok(())
 }
 
 pub(super) fn kind_name(kind: Kind) -> &'static str {

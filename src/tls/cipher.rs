@@ -18,14 +18,14 @@ const SUITES: [(&str, SupportedCipherSuite); 6] = [
 /// The suites of these names, in their order; those that aren't built in are left out.
 ///
 /// # Errors
-/// `InvalidArgument` if none is left.
+/// `TlsOption` if none is left.
 pub fn cipher_suites(openssl_names: &[String]) -> Result<Vec<SupportedCipherSuite>> {
     let find = |name: &String| SUITES.iter().find(|(known, _)| known == name).map(|(_, suite)| *suite);
     let found: Vec<_> = openssl_names.iter().filter_map(find).collect();
     if found.is_empty() {
         let known = SUITES.map(|(name, _)| name).join(", ");
         let text = format!("No cipher can be selected. There are {known}");
-        return Err(Error::new(ErrorKind::InvalidArgument, text));
+        return Err(Error::new(ErrorKind::TlsOption, text));
     }
     Ok(found)
 }
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn names_without_a_suite_are_refused() {
         let error = cipher_suites(&["AES128-SHA".to_owned()]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(error.kind(), ErrorKind::TlsOption);
         assert!(error.message().starts_with("No cipher can be selected."));
     }
 }

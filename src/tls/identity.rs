@@ -12,6 +12,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, Error as TlsError, InconsistentKeys};
 
 use super::{pem_certificates, provider};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,18 +32,19 @@ impl Identity {
     /// PKCS#1 or SEC1.
     ///
     /// # Errors
-    /// `Certificate`, saying what can't be used and what to do about it.
+    /// `TlsOption`, saying what can't be used and what to do about it.
     pub fn from_pem(certificate: &[u8], key: &[u8], pass_phrase: Option<&[u8]>) -> Result<Self> {
         let chain: Vec<CertificateDer<'static>> = pem_certificates(certificate);
         if chain.is_empty() {
             return Err(refuse("no PEM certificate is in what was given as the device's certificate"));
         }
-        let certified =
-            CertifiedKey::from_der(chain, private_key(key, pass_phrase)?, &provider()).map_err(|error| {
-                let text = "the device's certificate and private key do not belong together, or are of a kind that \
-                    can't be used; RSA from 2048 bits, ECDSA P-256 and P-384, and Ed25519 can";
-                refuse(text).caused_by(error)
-            })?;
+        let key = provider().key_provider.load_private_key(private_key(key, pass_phrase)?).map_err(|error| {
+            let text = "the device's private key is of a kind that can't be used; RSA from 2048 bits, ECDSA P-256 \
+                        and P-384, and Ed25519 can";
+            refuse(text).caused_by(error)
+        })?;
+        let certified = CertifiedKey::new(chain, key);
+        check_match(&certified)?;
         Ok(Self(Arc::new(SingleCertAndKey::from(certified))))
     }
 
@@ -58,8 +60,29 @@ impl fmt::Debug for Identity {
     }
 }
 
+fn check_match(certified: &CertifiedKey) -> Result<()> {
+    match certified.keys_match() {
+        Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
+        // Version 1, which OpenSSL makes where no extension is asked for: rustls sends it and can't read it.
+        Err(TlsError::InvalidCertificate(CertificateError::Other(_))) if contains_public_key(certified) => {
+            Ok(())
+        }
+        Err(TlsError::InvalidCertificate(CertificateError::BadEncoding)) => {
+            Err(refuse("the device's certificate can't be read"))
+        }
+        Err(_) => Err(refuse("the device's certificate and private key do not belong together")),
+    }
+}
+
+fn contains_public_key(certified: &CertifiedKey) -> bool {
+    let Some(public_key) = certified.key.public_key() else { return true };
+    certified.cert.first().is_some_and(|certificate| {
+        certificate.windows(public_key.len()).any(|part| part == public_key.as_ref())
+    })
+}
+
 fn refuse(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Certificate, text)
+    Error::new(ErrorKind::TlsOption, text)
 }
 
 fn private_key(pem: &[u8], pass_phrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>> {

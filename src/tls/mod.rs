@@ -50,7 +50,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// `protocols` is what ALPN offers: `http/1.1` for REST, nothing for MQTT and AMQP.
 ///
 /// # Errors
-/// `Certificate` if the PEM text holds no certificate, `InvalidArgument` if the bundle holds none, `System` if
+/// `TlsOption` if the PEM text holds no certificate, `InvalidArgument` if the bundle holds none, `System` if
 /// it can't be read.
 pub fn client_config(host: &str, roots: &Roots, protocols: &[&str]) -> Result<Arc<ClientConfig>> {
     let mut config = device_config(host, roots, None, None)?;
@@ -88,7 +88,7 @@ fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
         Roots::System => system_roots().clone(),
         Roots::Pem(text) => {
             let certificates = pem_certificates(text.as_bytes());
-            store_of(certificates, "server_verification_cert", ErrorKind::Certificate)?
+            store_of(certificates, "server_verification_cert", ErrorKind::TlsOption)?
         }
         Roots::Bundle(path) => {
             let origin = path.display().to_string();
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_text_without_certificates_is_refused() {
         let error = client_config("h", &Roots::Pem("nonsense".into()), &[]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Certificate);
+        assert_eq!(error.kind(), ErrorKind::TlsOption);
         let error = client_config("h", &Roots::Bundle("/does/not/exist".into()), &[]).unwrap_err();
         assert!(error.to_string().contains("/does/not/exist"));
     }

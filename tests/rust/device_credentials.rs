@@ -196,7 +196,7 @@ fn an_unusable_certificate_or_key_says_what_is_wrong() {
     for (certificate, key, pass_phrase, text) in cases {
         let pass_phrase = pass_phrase.map(str::as_bytes);
         let error = Identity::from_pem(certificate.as_bytes(), key.as_bytes(), pass_phrase).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Certificate);
+        assert_eq!(error.kind(), ErrorKind::TlsOption);
         assert!(error.message().contains(text), "{error}");
     }
     let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap();

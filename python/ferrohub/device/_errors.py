@@ -74,6 +74,15 @@ def wait(operation: Operation) -> Any:
         return operation.wait()
 
 
+def outcome(operation: Operation) -> Exception | None:
+    """Wait for an operation of the core; what it failed with, or None."""
+    try:
+        operation.wait()
+    except CoreError as error:
+        return public_error(error)
+    return None
+
+
 def public_error(error: CoreError) -> Exception:
     """The exception that programs know, with its cause."""
     failure, cause = _public(*error.args)
@@ -93,4 +102,8 @@ def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exce
         return exceptions.ClientError(f"Unexpected failure: {message}"), refused
     if kind == "invalid_key":
         return ValueError(f"Invalid Symmetric Key: {detail}"), None
+    if kind == "tls_option":
+        import ssl  # here: it is heavy, and the core has no need of it
+
+        return ssl.SSLError(1, detail), None
     return ValueError(detail), None

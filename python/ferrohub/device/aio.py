@@ -6,20 +6,25 @@ about each. An awaiting task that is cancelled leaves nothing behind: what was n
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from ferrohub._frames import one_frame, one_frame_async
 from ferrohub.device import _json, base, loops, received
+from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
+from ferrohub.device.exceptions import ShutDownError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from typing import Any
+    from collections.abc import Coroutine, Iterable
+    from typing import Any, TypeVar
 
     from ferrohub._native import Operation
     from ferrohub.device.handlers import Handlers
     from ferrohub.device.message import Message
     from ferrohub.device.methods import MethodRequest, MethodResponse
+
+    Client = TypeVar("Client", bound="GenericIoTHubClient")
 
 
 class GenericIoTHubClient(base.GenericIoTHubClient):
@@ -41,11 +46,21 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
             loop.adopt(handlers, self._core)
             self._home = loop
 
-    async def _run(self, operation: Operation) -> Any:
+    def _loop(self) -> loops.Loop:
         loop = loops.running()
         if self._handlers is not None:
             self._settle(loop, self._handlers)
-        return await loop.run(operation)
+        return loop
+
+    async def _run(self, operation: Operation) -> Any:
+        return await self._loop().run(operation)
+
+    async def __aenter__(self: Client) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(ShutDownError):  # it may have been shut down within
+            await self._run(self._core.shutdown())
 
     @one_frame_async
     async def connect(self) -> None:
@@ -63,25 +78,67 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         await self._run(self._core.shutdown())
 
     @one_frame_async
-    async def send_message(self, message: Message | str | bytes | float | None) -> None:
-        """Send telemetry; done when the hub has it. Messages go out in the order of the calls."""
-        await self._run(self._message_operation(message, "telemetry message"))
+    async def update_sastoken(self, sastoken: str) -> None:
+        """Show the hub another token from now on."""
+        await self._run(self._token_operation(sastoken))
 
     @one_frame_async
-    async def get_twin(self) -> dict[str, Any]:
+    async def send_message(
+        self, message: Message | str | bytes | float | None, timeout: float | None = base.SEND_TIMEOUT
+    ) -> None:
+        """Send telemetry; done when the hub has it. Messages go out in the order of the calls."""
+        await self._run(self._message_operation(message, timeout))
+
+    @one_frame
+    def submit(
+        self, message: Message | str | bytes | float | None, timeout: float | None = base.SEND_TIMEOUT
+    ) -> asyncio.Future[None]:
+        """Send telemetry; the future is done when the hub has it. No task is made: the cheapest way to send many.
+
+        Raises ValueError and ClientError for what can't be sent, RuntimeError without a running loop; the future has
+        the other errors of `send_message`. Cancelled, what was not sent is not sent.
+        """
+        return self._loop().submit(self._message_operation(message, timeout))
+
+    @one_frame_async
+    async def send_messages(
+        self,
+        messages: Iterable[Message | str | bytes | float | None],
+        timeout: float | None = base.SEND_TIMEOUT,
+    ) -> list[Exception | None]:
+        """Send many messages without waiting for each; one outcome per message, in their order.
+
+        An outcome is None if the hub has the message, else the exception that `send_message` would have raised: look
+        at each.
+        """
+        loop = self._loop()
+        futures = [loop.submit(operation) for operation in self._message_operations(messages, timeout)]
+        try:
+            await asyncio.wait(futures) if futures else None
+        finally:
+            for future in futures:
+                future.cancel()
+        return [_as_exception(future.exception()) for future in futures]
+
+    @one_frame_async
+    async def get_twin(self, timeout: float | None = base.TWIN_TIMEOUT) -> dict[str, Any]:
         """The twin, as a dict."""
-        twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(base.TWIN_TIMEOUT)))
+        twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(timeout)))
         return twin
 
     @one_frame_async
-    async def patch_twin_reported_properties(self, reported_properties_patch: dict[str, Any]) -> None:
+    async def patch_twin_reported_properties(
+        self, reported_properties_patch: dict[str, Any], timeout: float | None = base.TWIN_TIMEOUT
+    ) -> None:
         """Merge a dict into the reported properties."""
-        await self._run(self._patch_operation(reported_properties_patch))
+        await self._run(self._patch_operation(reported_properties_patch, timeout))
 
     @one_frame_async
-    async def send_method_response(self, method_response: MethodResponse) -> None:
+    async def send_method_response(
+        self, method_response: MethodResponse, timeout: float | None = base.SEND_TIMEOUT
+    ) -> None:
         """Answer a call of a direct method."""
-        await self._run(self._response_operation(method_response))
+        await self._run(self._response_operation(method_response, timeout))
 
     @one_frame
     def receive_twin_desired_properties_patch(self) -> Coroutine[Any, Any, dict[str, Any]]:
@@ -106,7 +163,12 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         return received.MODELS[kind](answer)
 
 
-class IoTHubDeviceClient(GenericIoTHubClient):
+def _as_exception(error: BaseException | None) -> Exception | None:
+    # Futures of operations end with exceptions of the core, and with nothing worse.
+    return error if isinstance(error, Exception) else None
+
+
+class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The asyncio client of a device."""
 
     @one_frame
@@ -116,13 +178,18 @@ class IoTHubDeviceClient(GenericIoTHubClient):
         return self._receive("message", None)
 
 
-class IoTHubModuleClient(GenericIoTHubClient):
+class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
     """The asyncio client of a module on a device."""
 
     @one_frame_async
-    async def send_message_to_output(self, message: Message | str | bytes | float | None, output_name: str) -> None:
+    async def send_message_to_output(
+        self,
+        message: Message | str | bytes | float | None,
+        output_name: str,
+        timeout: float | None = base.SEND_TIMEOUT,
+    ) -> None:
         """Send a message to an output of the module."""
-        await self._run(self._output_operation(message, output_name))
+        await self._run(self._output_operation(message, output_name, timeout))
 
     @one_frame
     def receive_message_on_input(self, input_name: str) -> Coroutine[Any, Any, Message]:

@@ -1,4 +1,4 @@
-"""What the synchronous and the asyncio clients share: how they are made, what they send, and their handlers.
+"""What the synchronous and the asyncio clients share: what they send, and their handlers.
 
 A call is prepared here as an operation of the core; the clients differ only in how they wait for it.
 """
@@ -8,23 +8,20 @@ from __future__ import annotations
 import warnings
 
 from ferrohub._frames import one_frame
-from ferrohub._native import DeviceClient
 from ferrohub.device import _json, exceptions
-from ferrohub.device._errors import translated
+from ferrohub.device.abstract_clients import AbstractIoTHubClient
 from ferrohub.device.constant import TELEMETRY_MESSAGE_SIZE_LIMIT
 from ferrohub.device.message import Message, payload, properties
 from ferrohub.device.methods import MethodResponse
-from ferrohub.device.options import ClientOptions
 from ferrohub.device.received import MODELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, TypeVar
+    from collections.abc import Iterable
+    from typing import Any, Callable
 
-    from ferrohub._native import Operation
+    from ferrohub._native import DeviceClient, Operation
     from ferrohub.device.handlers import Handlers
-
-    Client = TypeVar("Client", bound="GenericIoTHubClient")
 
 SEND_TIMEOUT = 120.0
 """Seconds for a message to be acknowledged."""
@@ -68,11 +65,11 @@ def _handler_property(kind: str, documentation: str) -> property:
     return property(read, write, doc=documentation)
 
 
-class GenericIoTHubClient:
+class GenericIoTHubClient(AbstractIoTHubClient):
     """What clients of devices and modules have in common."""
 
     def __init__(self, core: DeviceClient) -> None:
-        self._core = core
+        super().__init__(core)
         self._handlers: Handlers | None = None
         self._receives_by: str | None = None  # "calls" or "handlers": one excludes the other
 
@@ -83,22 +80,6 @@ class GenericIoTHubClient:
         if self._receives_by == "handlers":
             raise exceptions.ClientError("Cannot use receive APIs - receive handler(s) have already been set")
         self._receives_by = "calls"
-
-    @classmethod
-    @one_frame
-    def create_from_connection_string(cls: type[Client], connection_string: str, **kwargs: Any) -> Client:
-        """Make a client from its connection string; nothing is sent yet.
-
-        Keyword arguments: `server_verification_cert` (PEM text, replaces the system's roots), `product_info` (str,
-        or a model id "dtmi:…"), `sastoken_ttl` (seconds, 3600), `keep_alive` (seconds, 60, at most 1740),
-        `auto_connect` (True), `connection_retry` (True), `connection_retry_interval` (seconds, 10: the longest
-        pause between two attempts), `ensure_desired_properties` (True).
-
-        Raises ValueError, TypeError, and KeyError for the connection string of a service.
-        """
-        options = ClientOptions.from_connection_string(connection_string, kwargs)
-        with translated():
-            return cls(DeviceClient(options))
 
     @property
     def connected(self) -> bool:
@@ -111,6 +92,9 @@ class GenericIoTHubClient:
     on_background_exception = _handler_property(
         "background", "`handler(exception)`: called with what fails while no call waits for it."
     )
+    on_new_sastoken_required = _handler_property(
+        "token", "`handler()`: called when the token given expires soon; bring another with `update_sastoken`."
+    )
     on_twin_desired_properties_patch_received = _handler_property(
         "desired_patch", "`handler(patch)`: called with each patch of desired properties, one after another."
     )
@@ -121,26 +105,34 @@ class GenericIoTHubClient:
         "method", "`handler(request)`: called with calls of direct methods; answer with `send_method_response`."
     )
 
-    def _message_operation(self, message: Any, what: str) -> Operation:
+    def _checked(self, message: Any, what: str = "telemetry message") -> tuple[list[tuple[str, str]], bytes]:
+        """Properties and payload of a message. Raises ValueError if it is too large, ClientError if it has no form."""
         if not isinstance(message, Message):
             message = Message(message)
         if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
             raise ValueError(f"Size of {what} can not exceed 256 KB.")
         try:
-            wire = properties(message), payload(message.data)
+            return properties(message), payload(message.data)
         except (TypeError, ValueError) as error:
             raise exceptions.ClientError(f"Unexpected failure: {error}") from error
-        return self._core.send_telemetry(*wire, SEND_TIMEOUT)
 
-    def _output_operation(self, message: Any, output_name: str) -> Operation:
+    def _message_operation(self, message: Any, timeout: float | None) -> Operation:
+        return self._core.send_telemetry(*self._checked(message), timeout)
+
+    def _message_operations(self, messages: Iterable[Any], timeout: float | None) -> list[Operation]:
+        """All are checked before the first is sent."""
+        wire = [self._checked(message) for message in messages]
+        return [self._core.send_telemetry(*one, timeout) for one in wire]
+
+    def _output_operation(self, message: Any, output_name: str, timeout: float | None) -> Operation:
         if not isinstance(message, Message):
             message = Message(message)
         message.output_name = output_name
-        return self._message_operation(message, "message")
+        return self._core.send_telemetry(*self._checked(message, "message"), timeout)
 
-    def _response_operation(self, response: MethodResponse) -> Operation:
+    def _response_operation(self, response: MethodResponse, timeout: float | None) -> Operation:
         body = _json.write(response.payload)
-        return self._core.respond_to_method(response.request_id, int(response.status), body, SEND_TIMEOUT)
+        return self._core.respond_to_method(response.request_id, int(response.status), body, timeout)
 
-    def _patch_operation(self, patch: Any) -> Operation:
-        return self._core.patch_reported_properties(_json.write(patch), TWIN_TIMEOUT)
+    def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
+        return self._core.patch_reported_properties(_json.write(patch), timeout)

@@ -6,18 +6,24 @@ connection is made again, calls wait for it, at most their time: 120 s for messa
 
 from __future__ import annotations
 
+import contextlib
+
 from ferrohub._frames import one_frame
 from ferrohub.device import _json, base, received
-from ferrohub.device._errors import wait
-from ferrohub.device.exceptions import OperationTimeout
+from ferrohub.device._errors import outcome, wait
+from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
+from ferrohub.device.exceptions import OperationTimeout, ShutDownError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterable
+    from typing import Any, TypeVar
 
     from ferrohub.device.handlers import Handlers
     from ferrohub.device.message import Message
     from ferrohub.device.methods import MethodRequest, MethodResponse
+
+    Client = TypeVar("Client", bound="GenericIoTHubClient")
 
 
 class GenericIoTHubClient(base.GenericIoTHubClient):
@@ -27,6 +33,13 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         from ferrohub.device.dispatcher import handlers_of
 
         return handlers_of(self._core)
+
+    def __enter__(self: Client) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ShutDownError):  # it may have been shut down within
+            wait(self._core.shutdown())
 
     @one_frame
     def connect(self) -> None:
@@ -47,40 +60,68 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         wait(self._core.shutdown())
 
     @one_frame
-    def send_message(self, message: Message | str | bytes | float | None) -> None:
-        """Send telemetry; returns when the hub has it.
+    def update_sastoken(self, sastoken: str) -> None:
+        """Show the hub another token from now on; returns when there is a connection with it.
 
-        Anything but a Message is sent as one. At most 256 KB, else ValueError. Raises OperationTimeout after 120 s,
-        ConnectionFailedError, CredentialError, ClientError; each says whether the message was sent.
-        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-d2c
+        Raises ClientError if the client was not made with a token, ValueError for a token of someone else or one that
+        has expired, and what `connect` raises.
         """
-        wait(self._message_operation(message, "telemetry message"))
+        wait(self._token_operation(sastoken))
 
     @one_frame
-    def get_twin(self) -> dict[str, Any]:
+    def send_message(
+        self, message: Message | str | bytes | float | None, timeout: float | None = base.SEND_TIMEOUT
+    ) -> None:
+        """Send telemetry; returns when the hub has it.
+
+        Anything but a Message is sent as one. At most 256 KB, else ValueError. Raises OperationTimeout after `timeout`
+        (seconds, 120; None: never), ConnectionFailedError, CredentialError, ClientError; each says whether the message
+        was sent.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-d2c
+        """
+        wait(self._message_operation(message, timeout))
+
+    @one_frame
+    def send_messages(
+        self,
+        messages: Iterable[Message | str | bytes | float | None],
+        timeout: float | None = base.SEND_TIMEOUT,
+    ) -> list[Exception | None]:
+        """Send many messages without waiting for each; returns one outcome per message, in their order.
+
+        An outcome is None if the hub has the message, else the exception that `send_message` would have raised: look
+        at each. Messages go out in their order.
+        """
+        return [outcome(operation) for operation in self._message_operations(messages, timeout)]
+
+    @one_frame
+    def get_twin(self, timeout: float | None = base.TWIN_TIMEOUT) -> dict[str, Any]:
         """The twin: `{"desired": {…, "$version": n}, "reported": {…, "$version": m}}`.
 
-        Raises OperationTimeout after 30 s, ClientError if the hub refuses (its cause is the ServiceError).
+        Raises OperationTimeout after `timeout` (seconds, 30; None: never), ClientError if the hub refuses (its cause
+        is the ServiceError).
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins
         """
-        twin: dict[str, Any] = _json.parse(wait(self._core.get_twin(base.TWIN_TIMEOUT)))
+        twin: dict[str, Any] = _json.parse(wait(self._core.get_twin(timeout)))
         return twin
 
     @one_frame
-    def patch_twin_reported_properties(self, reported_properties_patch: dict[str, Any]) -> None:
+    def patch_twin_reported_properties(
+        self, reported_properties_patch: dict[str, Any], timeout: float | None = base.TWIN_TIMEOUT
+    ) -> None:
         """Merge a dict into the reported properties; a None value removes its key.
 
         Raises as `get_twin`.
         """
-        wait(self._patch_operation(reported_properties_patch))
+        wait(self._patch_operation(reported_properties_patch, timeout))
 
     @one_frame
-    def send_method_response(self, method_response: MethodResponse) -> None:
+    def send_method_response(self, method_response: MethodResponse, timeout: float | None = base.SEND_TIMEOUT) -> None:
         """Answer a call of a direct method; returns when the hub has the answer.
 
         Raises as `send_message`.
         """
-        wait(self._response_operation(method_response))
+        wait(self._response_operation(method_response, timeout))
 
     @one_frame
     def receive_twin_desired_properties_patch(
@@ -124,7 +165,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         return None if answer is None else received.MODELS[kind](answer)
 
 
-class IoTHubDeviceClient(GenericIoTHubClient):
+class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The client of a device."""
 
     @one_frame
@@ -139,16 +180,21 @@ class IoTHubDeviceClient(GenericIoTHubClient):
         return message
 
 
-class IoTHubModuleClient(GenericIoTHubClient):
+class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
     """The client of a module on a device."""
 
     @one_frame
-    def send_message_to_output(self, message: Message | str | bytes | float | None, output_name: str) -> None:
+    def send_message_to_output(
+        self,
+        message: Message | str | bytes | float | None,
+        output_name: str,
+        timeout: float | None = base.SEND_TIMEOUT,
+    ) -> None:
         """Send a message to an output of the module, which IoT Edge routes; `output_name` is set in the message.
 
         Raises as `send_message`.
         """
-        wait(self._output_operation(message, output_name))
+        wait(self._output_operation(message, output_name, timeout))
 
     @one_frame
     def receive_message_on_input(

@@ -13,6 +13,7 @@ import threading
 import weakref
 
 from ferrohub._native import DeviceClient, Mailbox
+from ferrohub.device._errors import public_error
 from ferrohub.device.handlers import Handlers
 
 TYPE_CHECKING = False
@@ -60,7 +61,7 @@ class Dispatcher:
     """The thread that waits for news, and whom it is for."""
 
     def __init__(self) -> None:
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(public_error)
         self._threads = HandlerThreads()
         self._clients: weakref.WeakValueDictionary[int, Handlers] = weakref.WeakValueDictionary()
         self._numbers = itertools.count()

@@ -106,6 +106,9 @@ class Handlers:
     def _tell(self, event: str, reason: tuple[str, str, list[str]] | None) -> Any:
         """Tell of news of the connection; a coroutine if a handler is one."""
         coroutines = []
+        if event == "token_expiring":
+            token_handler = self._handlers.get("token")
+            return token_handler() if token_handler else None
         if reason is not None:
             coroutines.append(self._background(public_error(CoreError(*reason))))
         state_handler = self._handlers.get("state")

@@ -11,7 +11,7 @@ import itertools
 import threading
 import weakref
 
-from ferrohub._native import CoreError, DeviceClient, Mailbox, Operation
+from ferrohub._native import DeviceClient, Mailbox, Operation
 from ferrohub.device._errors import public_error
 from ferrohub.device.dispatcher import HandlerThreads
 from ferrohub.device.handlers import Handlers
@@ -31,7 +31,7 @@ class Loop:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # Weak: the loop holds this, through the descriptor it watches.
         self._loop = weakref.ref(loop)
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(public_error)
         self._numbers = itertools.count()
         self._clients: weakref.WeakValueDictionary[int, Handlers] = weakref.WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -64,18 +64,22 @@ class Loop:
             if handlers is not None:
                 handlers.pump(kind)
 
+    def submit(self, operation: Operation) -> asyncio.Future[Any]:
+        """A future of the outcome of an operation. Cancelled, what was not sent is not sent."""
+        outcome = asyncio.get_running_loop().create_future()
+        operation.start(self._mailbox, outcome)
+        outcome.add_done_callback(lambda future: operation.cancel() if future.cancelled() else None)
+        return outcome
+
     async def run(self, operation: Operation) -> Any:
         """The outcome of an operation. Cancelled, what was not sent is not sent."""
         outcome = asyncio.get_running_loop().create_future()
         operation.start(self._mailbox, outcome)
         try:
             return await outcome
-        except CoreError as error:
-            failure = public_error(error)
-        except BaseException:
+        except asyncio.CancelledError:
             operation.cancel()
             raise
-        raise failure from failure.__cause__
 
     def adopt(self, handlers: Handlers, core: DeviceClient) -> None:
         """From now on these handlers run here."""

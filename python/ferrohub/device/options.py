@@ -1,4 +1,4 @@
-"""What a client is made from: keyword arguments and connection string, checked as the official package checks them."""
+"""What a client is made from: identity, credentials and keyword arguments, checked as the official package does."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ferrohub.device.given_token import GivenToken
+    from ferrohub.device.x509 import X509
+
 # threading.TIMEOUT_MAX, without importing threading: what a lock can wait at most.
 MAX_INTERVAL_SECONDS = 9223372036.0
 
-_NO_EQUALS_SIGN = "Invalid Connection String - Unable to parse"
-
 _DEFAULTS: dict[str, Any] = {
     "server_verification_cert": None,
+    "gateway_hostname": None,
+    "cipher": "",
     "product_info": "",
     "sastoken_ttl": 3600,
     "keep_alive": 60,
@@ -30,38 +33,39 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class ClientOptions:
-    """The options of one client, read field by field by the core."""
+    """The options of one client, read field by field by the core.
+
+    Raises TypeError and ValueError for what can't be used, KeyError for a service's connection string.
+    """
 
     host_name: str
     gateway_host_name: str | None
     device_id: str
-    module_id: str | None
-    shared_access_key: str
+    module_id: str | None = None
+    # One of these three; the token with its expiry, the certificate with its private key and pass phrase.
+    shared_access_key: str | None = None
+    sastoken: tuple[str, int] | None = None
+    certificate: tuple[bytes, bytes, bytes | None] | None = None
     sastoken_ttl: int
     user_agent: str
     model_id: str | None
     server_verification_cert: str | None
+    cipher_suites: list[str] | None
     keep_alive: int
     auto_connect: bool
     connection_retry: bool
     connection_retry_interval: float
     ensure_desired_properties: bool
 
-    @classmethod
-    def from_connection_string(cls, connection_string: str, arguments: dict[str, Any]) -> ClientOptions:
-        """Raises TypeError and ValueError for what can't be used, KeyError for a service's connection string."""
-        options = cls()
-        options._take_arguments(arguments)
-        options._take_connection_string(connection_string)
-        return options
-
-    def _take_arguments(self, arguments: dict[str, Any]) -> None:
+    def __init__(self, arguments: dict[str, Any], *excluded: str) -> None:
         for name in arguments:
-            if name not in _DEFAULTS:
+            if name not in _DEFAULTS or name in excluded:
                 raise TypeError(f"Unsupported keyword argument: '{name}'")
         values = {**_DEFAULTS, **arguments}
-        self.server_verification_cert = values["server_verification_cert"]
-        self.sastoken_ttl = max(0, int(values["sastoken_ttl"]))
+        self.server_verification_cert = _pem_text(values["server_verification_cert"])
+        self.gateway_host_name = values["gateway_hostname"] or None
+        self.cipher_suites = _cipher_suites(values["cipher"])
+        self.sastoken_ttl = _time_to_live(values["sastoken_ttl"])
         self.keep_alive = _keep_alive(values["keep_alive"])
         self.connection_retry_interval = _retry_interval(values["connection_retry_interval"])
         for name in ("auto_connect", "connection_retry", "ensure_desired_properties"):
@@ -74,10 +78,11 @@ class ClientOptions:
             "" if is_model else product_info
         )
 
-    def _take_connection_string(self, connection_string: str) -> None:
-        if not isinstance(connection_string, str):
-            raise TypeError("Connection String must be of type str")
-        values = connection_strings.parse(connection_string, connection_strings.DEVICE_FORM, _NO_EQUALS_SIGN)
+    @classmethod
+    def from_connection_string(cls, connection_string: str, arguments: dict[str, Any]) -> ClientOptions:
+        """Identity and key are in the text, and maybe a gateway."""
+        options = cls(arguments, "gateway_hostname")
+        values = connection_strings.parse_of_device(connection_string)
         if "DeviceId" not in values:
             raise connection_strings.WrongConnectionStringError(
                 "'DeviceId': this is the connection string of a hub's shared access policy, for"
@@ -87,11 +92,85 @@ class ClientOptions:
             )
         if "x509" in values:
             raise ValueError("Use the .create_from_x509_certificate() method instead when using X509 certificates")
-        self.host_name = values["HostName"]
-        self.gateway_host_name = values.get("GatewayHostName")
-        self.device_id = values["DeviceId"]
-        self.module_id = values.get("ModuleId")
-        self.shared_access_key = values["SharedAccessKey"]
+        options._identify(values["HostName"], values["DeviceId"], values.get("ModuleId"))
+        options.gateway_host_name = values.get("GatewayHostName")
+        options.shared_access_key = values["SharedAccessKey"]
+        return options
+
+    @classmethod
+    def from_symmetric_key(
+        cls, symmetric_key: str | bytes, hostname: str, device_id: str, arguments: dict[str, Any]
+    ) -> ClientOptions:
+        """The parts of a connection string, one by one."""
+        options = cls(arguments)
+        options._identify(hostname, device_id, None)
+        key = symmetric_key.decode() if isinstance(symmetric_key, bytes) else symmetric_key
+        options.shared_access_key = required_text("symmetric_key", key)
+        return options
+
+    @classmethod
+    def from_sastoken(cls, token: GivenToken, arguments: dict[str, Any]) -> ClientOptions:
+        """The identity is what the token is for."""
+        options = cls(arguments, "sastoken_ttl")
+        options._identify(token.host_name, token.device_id, token.module_id)
+        options.sastoken = token.text, token.expiry_time
+        return options
+
+    @classmethod
+    def from_x509_certificate(
+        cls, x509: X509, hostname: str, device_id: str, module_id: str | None, arguments: dict[str, Any]
+    ) -> ClientOptions:
+        """Reads the certificate's files. Raises OSError too, such as FileNotFoundError."""
+        options = cls(arguments, "sastoken_ttl")
+        options._identify(hostname, device_id, module_id)
+        if x509 is None:
+            raise ValueError("One of either 'sastoken' or 'x509' must be provided")
+        options.certificate = x509.read()
+        return options
+
+    def _identify(self, host_name: str, device_id: str, module_id: str | None) -> None:
+        self.host_name = required_text("hostname", host_name)
+        self.device_id = required_text("device_id", device_id)
+        self.module_id = None if module_id is None else required_text("module_id", module_id)
+
+
+def required_text(name: str, value: Any) -> str:
+    """An argument that must be a str with something in it. Raises TypeError and ValueError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def _pem_text(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise TypeError("'server_verification_cert' must be a str with certificates in PEM, not a path or bytes")
+    return value
+
+
+def _cipher_suites(cipher: Any) -> list[str] | None:
+    """The names in a cipher list, which may hold patterns such as `ECDHE+AESGCM`: OpenSSL knows them all."""
+    if isinstance(cipher, list):
+        cipher = ":".join(cipher)
+    elif not isinstance(cipher, str):
+        raise TypeError("Invalid type for 'cipher'")
+    if not cipher:
+        return None
+    import ssl  # here: it is heavy, and few programs name ciphers
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers(cipher.upper().replace("_", "-"))
+    # A list never restricts TLS 1.3, whose suites always come first.
+    return [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
+
+
+def _time_to_live(value: Any) -> int:
+    if not isinstance(value, (int, float)):
+        raise TypeError("Invalid type for 'sastoken_ttl'. Must be a numeric value.")
+    return int(min(max(0, value), MAX_INTERVAL_SECONDS))
 
 
 def _keep_alive(value: Any) -> int:

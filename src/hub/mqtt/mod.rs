@@ -58,6 +58,9 @@ impl fmt::Display for Ending {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disconnected => formatter.write_str("it disconnected"),
+            Self::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                formatter.write_str("it closed its connection")
+            }
             Self::Lost(error) => write!(formatter, "it is gone ({error})"),
             Self::Closed(why) => formatter.write_str(why),
         }

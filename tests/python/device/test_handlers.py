@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, MethodRequest, MethodResponse, aio
+from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodRequest, MethodResponse, aio
 from azure.iot.device.exceptions import ClientError, OperationCancelled
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
@@ -306,3 +306,46 @@ def test_one_client_works_in_two_event_loops_one_after_the_other(back: Back) -> 
     assert asyncio.run(desire_and_wait()) == 3
     assert versions.get(timeout=SECONDS) == 4
     asyncio.run(client.shutdown())
+
+
+def test_a_message_from_the_cloud_arrives_with_its_properties(back: Back, client: IoTHubDeviceClient) -> None:
+    received: queue.Queue[Any] = queue.Queue()
+    client.on_message_received = received.put
+    properties = {"a b": "1/%&=", "é": "", "$.mid": "id 1", "$.cid": "c", "$.ct": "text/plain", "$.ce": "utf-8"}
+    back.hub.send_c2d_message("d", b"hello", properties=properties)
+    message = received.get(timeout=SECONDS)
+    assert (message.data, message.message_id, message.correlation_id) == (b"hello", "id 1", "c")
+    assert (message.content_type, message.content_encoding, message.input_name) == ("text/plain", "utf-8", None)
+    assert message.custom_properties == {"a b": "1/%&=", "é": ""}
+
+
+def test_a_message_for_a_device_that_is_away_waits_for_it(back: Back, client: IoTHubDeviceClient) -> None:
+    assert client.receive_message(block=False) is None
+    client.disconnect()
+    for number in range(3):
+        back.hub.send_c2d_message("d", str(number))
+    client.connect()
+    messages = [client.receive_message(timeout=SECONDS) for _ in range(3)]
+    assert [message and message.data for message in messages] == [b"0", b"1", b"2"]
+
+
+def test_a_message_on_an_input_goes_to_who_receives_it_by_name(back: Back, hub: LocalHub) -> None:
+    back.registry.create_module_with_sas("d", "m", "", "", "")
+    module = IoTHubModuleClient.create_from_connection_string(hub.module_connection_string("d", "m"))
+    assert module.receive_message_on_input("in 1", block=False) is None
+    hub.send_input_message("d", "m", "in 1", b"x", {"k": "v"})
+    message = module.receive_message_on_input("in 1", timeout=SECONDS)
+    assert message is not None
+    assert (message.data, message.input_name, message.custom_properties) == (b"x", "in 1", {"k": "v"})
+    module.shutdown()
+
+
+def test_a_message_to_an_output_carries_its_name(back: Back, hub: LocalHub) -> None:
+    back.registry.create_module_with_sas("d", "m", "", "", "")
+    module = IoTHubModuleClient.create_from_connection_string(hub.module_connection_string("d", "m"))
+    message = Message(b"x")
+    module.send_message_to_output(message, "out 1")
+    assert message.output_name == "out 1"
+    (seen,) = hub.telemetry()
+    assert (seen.body, dict(seen.properties)) == (b"x", {"$.on": "out 1"})
+    module.shutdown()

@@ -25,6 +25,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from azure.iot.device import aio as aio
     from azure.iot.device import common as common
     from azure.iot.device import constant as constant
     from azure.iot.device import custom_typing as custom_typing
@@ -34,5 +35,5 @@ if TYPE_CHECKING:
     from azure.iot.device import user_agent as user_agent
 
 __getattr__ = submodules(
-    __name__, "common", "constant", "custom_typing", "exceptions", "iothub", "provisioning", "user_agent"
+    __name__, "aio", "common", "constant", "custom_typing", "exceptions", "iothub", "provisioning", "user_agent"
 )

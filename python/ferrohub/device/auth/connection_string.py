@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferrohub import _connection_strings as connection_strings
+from ferrohub._connection_strings import parse_of_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ X509 = "x509"
 _SECRETS = (SHARED_ACCESS_KEY, SHARED_ACCESS_SIGNATURE)
 
 
-def parse(text: str) -> dict[str, str]:
-    """The parts that are not empty. Raises TypeError and ValueError; the texts begin as the official ones."""
-    if not isinstance(text, str):
-        raise TypeError("Connection String must be of type str")
-    no_equals_sign = "Invalid Connection String - Unable to parse"
-    return connection_strings.parse(text, connection_strings.DEVICE_FORM, no_equals_sign)
-
-
 class ConnectionString:
     """A connection string whose parts are read by key: `ConnectionString(text)["HostName"]`.
 
@@ -37,7 +29,7 @@ class ConnectionString:
     """
 
     def __init__(self, connection_string: str) -> None:
-        self._parts = parse(connection_string)
+        self._parts = parse_of_device(connection_string)
         self._text = connection_string
 
     def __getitem__(self, key: str) -> str:

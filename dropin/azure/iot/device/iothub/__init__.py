@@ -9,7 +9,9 @@ __all__ = ["IoTHubDeviceClient", "IoTHubModuleClient", "Message", "MethodRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from azure.iot.device.iothub import abstract_clients as abstract_clients
+    from azure.iot.device.iothub import aio as aio
     from azure.iot.device.iothub import models as models
     from azure.iot.device.iothub import sync_clients as sync_clients
 
-__getattr__ = submodules(__name__, "models", "sync_clients")
+__getattr__ = submodules(__name__, "abstract_clients", "aio", "models", "sync_clients")

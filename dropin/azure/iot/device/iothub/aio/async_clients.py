@@ -1,0 +1,5 @@
+"""The asyncio clients of a hub."""
+
+from ferrohub.device.aio import GenericIoTHubClient as GenericIoTHubClient
+from ferrohub.device.aio import IoTHubDeviceClient as IoTHubDeviceClient
+from ferrohub.device.aio import IoTHubModuleClient as IoTHubModuleClient

@@ -1,0 +1,134 @@
+"""How clients are made, synchronous and asyncio alike; what a client of either sort is an instance of.
+
+Nothing is sent by making a client. All factories take these keyword arguments, except where they say otherwise:
+
+- `server_verification_cert`: str, certificates in PEM to trust instead of the system's
+- `gateway_hostname`: str, connect here instead, with the hub's name in user name and token
+- `cipher`: str or list of str, OpenSSL's names of the TLS 1.2 cipher suites to offer
+- `product_info`: str, appended to the user agent; or a model id "dtmi:…"
+- `sastoken_ttl`: seconds a token is valid for, 3600
+- `keep_alive`: seconds of silence after which the hub is asked whether it is there, 60, at most 1740
+- `auto_connect` (True): connect when a call needs it
+- `connection_retry` (True), `connection_retry_interval` (10): connect again when the connection is lost, and the
+  longest pause between two attempts in seconds
+- `ensure_desired_properties` (True): after a reconnect bring what of the desired properties has changed meanwhile
+
+They raise TypeError and ValueError for what can't be used, and ssl.SSLError for a certificate, key or cipher.
+https://learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas
+"""
+
+from __future__ import annotations
+
+from ferrohub._frames import one_frame
+from ferrohub._native import DeviceClient
+from ferrohub.device import exceptions
+from ferrohub.device._errors import translated
+from ferrohub.device.options import ClientOptions, required_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    from ferrohub._native import Operation
+    from ferrohub.device.given_token import GivenToken
+    from ferrohub.device.x509 import X509
+
+    Client = TypeVar("Client", bound="AbstractIoTHubClient")
+    DeviceSort = TypeVar("DeviceSort", bound="AbstractIoTHubDeviceClient")
+    ModuleSort = TypeVar("ModuleSort", bound="AbstractIoTHubModuleClient")
+
+
+class AbstractIoTHubClient:
+    """A client of a hub."""
+
+    _of_module = False
+    _token: GivenToken | None = None
+
+    def __init__(self, core: DeviceClient) -> None:
+        self._core = core
+
+    @classmethod
+    def _create(cls: type[Client], options: ClientOptions) -> Client:
+        with translated():
+            return cls(DeviceClient(options))
+
+    @classmethod
+    @one_frame
+    def create_from_connection_string(cls: type[Client], connection_string: str, **kwargs: Any) -> Client:
+        """Make a client from its connection string.
+
+        Keyword arguments as this module says, without `gateway_hostname`: that stands in the text. Raises KeyError
+        for the connection string of a service.
+        """
+        return cls._create(ClientOptions.from_connection_string(connection_string, kwargs))
+
+    @classmethod
+    @one_frame
+    def create_from_sastoken(cls: type[Client], sastoken: str, **kwargs: Any) -> Client:
+        """Make a client from a token that the program has got; it says whose client this is.
+
+        Two minutes before the token expires `on_new_sastoken_required` is called, and the program brings another with
+        `update_sastoken`. Keyword arguments as this module says, without `sastoken_ttl`.
+        """
+        token = cls._read(sastoken)
+        client = cls._create(ClientOptions.from_sastoken(token, kwargs))
+        client._token = token
+        return client
+
+    @classmethod
+    def _read(cls, sastoken: str) -> GivenToken:
+        # Imported by those who bring tokens: it reads URLs.
+        from ferrohub.device.given_token import GivenToken
+
+        return GivenToken(sastoken, of_module=cls._of_module)
+
+    def _token_operation(self, sastoken: str) -> Operation:
+        """Replaces the token."""
+        if self._token is None:
+            raise exceptions.ClientError("Cannot update sastoken when client was not created with one")
+        token = self._read(sastoken)
+        token.check_replaces(self._token)
+        self._token = token
+        return self._core.update_token(token.text, token.expiry_time)
+
+
+class AbstractIoTHubDeviceClient(AbstractIoTHubClient):
+    """A client of a device."""
+
+    @classmethod
+    @one_frame
+    def create_from_symmetric_key(
+        cls: type[DeviceSort], symmetric_key: str | bytes, hostname: str, device_id: str, **kwargs: Any
+    ) -> DeviceSort:
+        """Make a client from the parts of its connection string; the key is base64.
+
+        Keyword arguments as this module says.
+        """
+        return cls._create(ClientOptions.from_symmetric_key(symmetric_key, hostname, device_id, kwargs))
+
+    @classmethod
+    @one_frame
+    def create_from_x509_certificate(
+        cls: type[DeviceSort], x509: X509, hostname: str, device_id: str, **kwargs: Any
+    ) -> DeviceSort:
+        """Make a client that shows a certificate instead of a token.
+
+        The files are read now: raises FileNotFoundError and other OSErrors. Keyword arguments as this module says,
+        without `sastoken_ttl`.
+        """
+        return cls._create(ClientOptions.from_x509_certificate(x509, hostname, device_id, None, kwargs))
+
+
+class AbstractIoTHubModuleClient(AbstractIoTHubClient):
+    """A client of a module on a device."""
+
+    _of_module = True
+
+    @classmethod
+    @one_frame
+    def create_from_x509_certificate(
+        cls: type[ModuleSort], x509: X509, hostname: str, device_id: str, module_id: str, **kwargs: Any
+    ) -> ModuleSort:
+        """Make a client that shows a certificate instead of a token; as for a device."""
+        module_id = required_text("module_id", module_id)
+        return cls._create(ClientOptions.from_x509_certificate(x509, hostname, device_id, module_id, kwargs))

@@ -1,0 +1,117 @@
+"""What clients promise about sending: outcomes, order, time, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from azure.iot.device import IoTHubDeviceClient, Message, aio
+from azure.iot.device.exceptions import ClientError, ConnectionFailedError, OperationTimeout
+
+if TYPE_CHECKING:
+    from azure.iot.hub import IoTHubRegistryManager
+    from ferrohub import LocalHub
+
+
+@pytest.fixture
+def connection_string(hub: LocalHub, registry: IoTHubRegistryManager) -> str:
+    registry.create_device_with_sas("d", "", "", "enabled")
+    return hub.device_connection_string("d")
+
+
+def bodies(hub: LocalHub) -> list[bytes]:
+    return [message.body for message in hub.telemetry()]
+
+
+def test_a_client_is_shut_down_at_the_end_of_with(connection_string: str) -> None:
+    with IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+        client.send_message("x")
+    assert not client.connected
+    with pytest.raises(ClientError, match="Pipeline is not running"):
+        client.send_message("y")
+
+
+def test_an_asyncio_client_is_shut_down_at_the_end_of_async_with(connection_string: str) -> None:
+    async def run() -> None:
+        async with aio.IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+            await client.send_message("x")
+            await client.shutdown()
+        assert not client.connected
+
+    asyncio.run(run())
+
+
+def test_each_of_many_messages_has_its_outcome(hub: LocalHub, connection_string: str) -> None:
+    with IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+        assert client.send_messages([str(number) for number in range(200)]) == [None] * 200
+        hub.stop()
+        lost = client.send_messages(["a", Message("b")], timeout=0.2)
+    assert [type(outcome) for outcome in lost] == [OperationTimeout] * 2
+
+
+def test_nothing_is_sent_if_one_of_many_can_not_be(hub: LocalHub, connection_string: str) -> None:
+    with IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+        client.connect()
+        with pytest.raises(ValueError, match="can not exceed 256 KB"):
+            client.send_messages(["small", "x" * 300_000])
+        client.send_message("last")
+    assert bodies(hub) == [b"last"]
+
+
+def test_submitted_messages_have_futures_and_keep_their_order(hub: LocalHub, connection_string: str) -> None:
+    async def run() -> None:
+        async with aio.IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+            futures = [client.submit(str(number)) for number in range(300)]
+            assert all(isinstance(future, asyncio.Future) for future in futures)
+            await asyncio.gather(*futures)
+            assert await client.send_messages(["300", "301"]) == [None, None]
+            assert await client.send_messages([]) == []
+
+    asyncio.run(run())
+    assert bodies(hub) == [str(number).encode() for number in range(302)]
+
+
+def test_a_submitted_message_that_fails_gives_the_public_error(connection_string: str) -> None:
+    async def run() -> None:
+        text = connection_string.replace("HostName=localhost", "HostName=localhost.invalid")
+        async with aio.IoTHubDeviceClient.create_from_connection_string(text) as client:
+            with pytest.raises(ConnectionFailedError, match="never sent"):
+                await client.submit("x")
+            (outcome,) = await client.send_messages(["y"])
+            assert isinstance(outcome, ConnectionFailedError)
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_message_is_not_sent(hub: LocalHub, connection_string: str) -> None:
+    async def run() -> None:
+        async with aio.IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+            waiting = asyncio.ensure_future(client.send_message("no"))
+            submitted = client.submit("no")
+            await asyncio.sleep(0)
+            waiting.cancel()
+            submitted.cancel()
+            await asyncio.sleep(0)
+            await client.send_message("yes")
+            assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
+    assert bodies(hub)[-1] == b"yes"
+    assert len(bodies(hub)) <= 3
+
+
+def test_calls_end_at_their_time_while_the_link_is_lost(hub: LocalHub, connection_string: str) -> None:
+    with IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+        client.get_twin()
+        hub.stop()
+        for call in (
+            lambda: client.send_message("x", timeout=0.2),
+            lambda: client.get_twin(timeout=0.2),
+            lambda: client.patch_twin_reported_properties({"a": 1}, timeout=0.2),
+        ):
+            begin = time.monotonic()
+            with pytest.raises(OperationTimeout, match=r"\((never sent|sent, not acknowledged)\)"):
+                call()
+            assert 0.2 <= time.monotonic() - begin < 1
