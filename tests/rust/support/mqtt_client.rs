@@ -151,7 +151,7 @@ impl MqttClient {
         subscribe.pkid
     }
 
-    /// Wait for a message: its topic and payload. The hub sends all at `QoS` 0 and none retained.
+    /// Wait for a message at `QoS` 0: its topic and payload. None is retained.
     pub(crate) async fn message(&mut self) -> (String, String) {
         let Packet::Publish(publish) = self.receive().await else { panic!("no message") };
         assert_eq!((publish.qos, publish.retain), (QoS::AtMostOnce, false));
