@@ -51,17 +51,28 @@ impl Intake {
     }
 
     /// Move new requests to `outbound`; whether there were any. Registers for more, and for the next deadline.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, outbound: &mut Outbound<Purpose>) -> bool {
+    /// `why` is what keeps the hub from answering, if known.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        outbound: &mut Outbound<Purpose>,
+        why: Option<&Error>,
+    ) -> bool {
         let mut arrived = false;
         while let Poll::Ready(1..) = self.requests.poll_recv_many(context, &mut self.batch, BATCH) {
             arrived = true;
             self.batch.drain(..).for_each(|request| outbound.push(request));
         }
-        self.poll_deadlines(context, outbound);
+        self.poll_deadlines(context, outbound, why);
         arrived
     }
 
-    fn poll_deadlines(&mut self, context: &mut Context<'_>, outbound: &mut Outbound<Purpose>) {
+    fn poll_deadlines(
+        &mut self,
+        context: &mut Context<'_>,
+        outbound: &mut Outbound<Purpose>,
+        why: Option<&Error>,
+    ) {
         while let Some(deadline) = outbound.next_deadline() {
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if alarm.deadline() > deadline {
@@ -71,7 +82,7 @@ impl Intake {
                 return;
             }
             self.alarm = None;
-            outbound.expire(Instant::now());
+            outbound.expire(Instant::now(), why);
         }
     }
 
@@ -104,12 +115,13 @@ impl Dialogue for Conversation<'_> {
             }
             _ => {}
         }
-        self.own_outcomes();
-        Ok(())
+        self.own_outcomes()
     }
 
     fn send(&mut self, context: &mut Context<'_>, output: &mut BytesMut, limit: usize) -> Result<()> {
-        self.intake.poll(context, self.outbound);
+        self.intake.poll(context, self.outbound, None);
+        // A request of the session's own may have run out of time.
+        self.own_outcomes()?;
         self.outbound.fill(output, limit)?;
         self.shared.note(self.outbound.counts());
         if self.outbound.is_drained() {
@@ -147,8 +159,9 @@ impl Conversation<'_> {
         Some(ReceivedMessage::new(input, properties, payload))
     }
 
-    /// Act on the outcomes of what the session asked for itself. What failed is told, and left to the next connect.
-    fn own_outcomes(&mut self) {
+    /// Act on the outcomes of what the session asked for itself. Without its subscriptions a connection is of no use:
+    /// an error ends it, and the next may do better.
+    fn own_outcomes(&mut self) -> Result<()> {
         for (purpose, outcome) in self.outbound.take_owners() {
             match outcome {
                 Ok(twin) if purpose == Purpose::DesiredProperties => {
@@ -156,23 +169,23 @@ impl Conversation<'_> {
                     self.news(outcome);
                 }
                 Ok(_) => {}
+                Err(error) if purpose == Purpose::Resubscribe => return Err(error),
                 Err(error) => {
-                    if purpose == Purpose::DesiredProperties {
-                        self.desired
-                            .not_refreshed()
-                            .into_iter()
-                            .for_each(|patch| self.shared.inboxes.put_patch(patch));
+                    for patch in self.desired.not_refreshed() {
+                        self.shared.inboxes.put_patch(patch);
                     }
                     self.shared.inboxes.put_event(ConnectionEvent::Failed(error));
                 }
             }
         }
+        Ok(())
     }
 
     /// Give the program what is new; read the twin if versions are missing.
     fn news(&mut self, outcome: Outcome) {
         outcome.deliver.into_iter().for_each(|patch| self.shared.inboxes.put_patch(patch));
         if outcome.ask {
+            self.desired.asked();
             self.outbound.ask_once(&Purpose::DesiredProperties, desired_properties_request);
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct DesiredProperties {
     known: Option<u64>,
     /// The version last given to the program.
     delivered: Option<u64>,
+    /// What was known when the twin was asked for: an answer older than that is of another identity of the same name.
+    asked_at: Option<u64>,
     /// Patches that came after a gap, until the twin has been read.
     held: BTreeMap<u64, Bytes>,
 }
@@ -59,6 +61,11 @@ impl DesiredProperties {
         Outcome { deliver: vec![patch], ask: false }
     }
 
+    /// The twin is being asked for.
+    pub(super) fn asked(&mut self) {
+        self.asked_at = self.known;
+    }
+
     /// The twin was read: deliver what the program has missed, then what had to wait for it.
     pub(super) fn refreshed(&mut self, twin: &[u8]) -> Outcome {
         let mut deliver = Vec::new();
@@ -67,18 +74,28 @@ impl DesiredProperties {
             desired.and_then(|section| Some((section, version_of(section.as_bytes())?)))
         {
             match self.known {
-                Some(known) if version > known => {
-                    deliver.push(Bytes::copy_from_slice(section.as_bytes()));
-                    self.delivered = Some(version);
+                Some(known) if version > known => self.deliver_section(section, version, &mut deliver),
+                // The identity was made anew, and its versions start over: with 1, in which nothing is desired yet.
+                Some(_) if self.asked_at.is_some_and(|asked_at| version < asked_at) => {
+                    self.known = Some(version);
+                    self.delivered = None;
+                    if version > 1 {
+                        self.deliver_section(section, version, &mut deliver);
+                    }
                 }
-                // The identity was made anew: its versions start over.
-                Some(known) if version < known => self.delivered = None,
-                Some(_) | None => {}
+                // Overtaken by a patch.
+                Some(_) => {}
+                None => self.known = Some(version),
             }
-            self.known = Some(version);
         }
         self.release(&mut deliver);
         Outcome { deliver, ask: !self.held.is_empty() }
+    }
+
+    fn deliver_section(&mut self, section: &str, version: u64, deliver: &mut Vec<Bytes>) {
+        deliver.push(Bytes::copy_from_slice(section.as_bytes()));
+        self.delivered = Some(version);
+        self.known = Some(version);
     }
 
     /// The twin could not be read: patches after a gap are better than none.
@@ -196,8 +213,29 @@ mod tests {
     fn versions_start_over_with_a_new_identity() {
         let mut desired = DesiredProperties::default();
         desired.patched(patch(9), true);
+        desired.asked();
         assert_eq!(desired.refreshed(&twin(1)), NOTHING);
         assert_eq!(desired.patched(patch(2), true), delivered(&[&patch_text(2)]));
+    }
+
+    #[test]
+    fn what_a_new_identity_was_given_before_the_client_was_back_is_delivered() {
+        let mut desired = DesiredProperties::default();
+        desired.patched(patch(9), true);
+        desired.asked();
+        assert_eq!(desired.refreshed(&twin(2)), delivered(&[r#"{"a": 1.0,"$version":2}"#]));
+        assert_eq!(desired.patched(patch(3), true), delivered(&[&patch_text(3)]));
+    }
+
+    #[test]
+    fn an_answer_that_a_patch_has_overtaken_changes_nothing() {
+        let mut desired = DesiredProperties::default();
+        desired.refreshed(&twin(4));
+        desired.asked();
+        assert_eq!(desired.patched(patch(5), true), delivered(&[&patch_text(5)]));
+        assert_eq!(desired.refreshed(&twin(4)), NOTHING);
+        assert_eq!(desired.patched(patch(5), true), NOTHING);
+        assert_eq!(desired.patched(patch(6), true), delivered(&[&patch_text(6)]));
     }
 
     #[test]

@@ -100,6 +100,8 @@ pub(super) struct Session {
     backoff: Backoff,
     /// Whether a failed attempt is followed by another: the connection was there and the program wants it.
     reconnecting: bool,
+    /// Why there is no connection, if it was lost or could not be made.
+    last_failure: Option<Error>,
     /// Who waits for the attempt under way.
     connecting: Vec<Promise>,
     /// When the token of the attempt under way has to be renewed.
@@ -132,6 +134,7 @@ impl Session {
             shared,
             phase: Phase::Idle,
             reconnecting: false,
+            last_failure: None,
             connecting: Vec::new(),
             next_renewal: None,
             renew_unix_millis: None,
@@ -182,7 +185,7 @@ impl Session {
     }
 
     async fn next_event(&mut self) -> Event {
-        let Self { control, phase, intake, outbound, desired, shared, options, .. } = self;
+        let Self { control, phase, intake, outbound, desired, shared, options, last_failure, .. } = self;
         let alarm = async |moment: Option<u64>| match moment {
             Some(moment) => options.clock.sleep_until(moment).await,
             None => pending().await,
@@ -193,7 +196,7 @@ impl Session {
                 return Event::Ended(link.run(&mut conversation).await);
             }
             poll_fn(|context| {
-                let arrived = intake.poll(context, outbound);
+                let arrived = intake.poll(context, outbound, last_failure.as_ref());
                 shared.note(outbound.counts());
                 match phase {
                     Phase::Connecting(dialling) => {
@@ -304,6 +307,7 @@ impl Session {
         if self.options.ensure_desired_properties
             && self.outbound.subscriptions().contains(topics::DESIRED_PATCHES)
         {
+            self.desired.asked();
             self.outbound.push_first(desired_properties_request());
         }
         if !session_present {
@@ -313,6 +317,7 @@ impl Session {
             self.shared.reconnects.fetch_add(1, Ordering::Relaxed);
         }
         self.reconnecting = self.options.connection_retry;
+        self.last_failure = None;
         self.renew_unix_millis = self.next_renewal.take();
         self.shared.connected.store(true, Ordering::Release);
         self.shared.inboxes.put_event(ConnectionEvent::Connected);
@@ -334,6 +339,7 @@ impl Session {
 
     fn not_connected(&mut self, error: &Error) {
         self.leave_phase(None);
+        self.last_failure = Some(error.clone());
         if self.reconnecting {
             self.shared.inboxes.put_event(ConnectionEvent::Failed(error.clone()));
         }

@@ -17,7 +17,7 @@ use super::link::Link;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::is_loopback;
 
-/// For one address to answer, as in the official package.
+/// For the name look-up, and for one address to answer, as in the official package.
 const TCP_TIME: Duration = Duration::from_secs(5);
 /// For the TLS handshake.
 const TLS_TIME: Duration = Duration::from_secs(15);
@@ -58,7 +58,9 @@ pub async fn dial(target: &Target, connect: &Connect) -> Result<(Link<TlsStream<
 }
 
 async fn open_tcp(target: &Target) -> Result<TcpStream> {
-    let addresses = addresses(target).await.map_err(|error| unreachable(target, error))?;
+    let slow = || io::Error::new(io::ErrorKind::TimedOut, "the name look-up takes too long");
+    let addresses = timeout(TCP_TIME, addresses(target)).await.map_err(|_| unreachable(target, slow()))?;
+    let addresses = addresses.map_err(|error| unreachable(target, error))?;
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match timeout(TCP_TIME, TcpStream::connect(address)).await {

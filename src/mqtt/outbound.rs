@@ -52,7 +52,7 @@ struct InFlight<P> {
 }
 
 impl<P: PartialEq> Outbound<P> {
-    /// Nothing yet, with room for `window` unacknowledged packets.
+    /// Nothing yet, with room for `window` unacknowledged packets: at least one, at most half of the packet ids.
     #[must_use]
     pub fn new(window: usize) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl<P: PartialEq> Outbound<P> {
             awaiting_answer: Vec::new(),
             owners: Vec::new(),
             subscriptions: BTreeSet::new(),
-            window,
+            window: window.clamp(1, usize::from(u16::MAX / 2)),
             last_id: 0,
             earliest_deadline: None,
             paused: false,
@@ -290,9 +290,12 @@ impl<P: PartialEq> Outbound<P> {
         self.in_flight.clear();
     }
 
-    /// Give every request whose deadline has passed a time-out.
-    pub fn expire(&mut self, now: Instant) {
-        let error = Error::new(ErrorKind::Timeout, "no answer within the call's time");
+    /// Give every request whose deadline has passed a time-out; `why` is what keeps the hub from answering, if known.
+    pub fn expire(&mut self, now: Instant, why: Option<&Error>) {
+        let mut error = Error::new(ErrorKind::Timeout, "no answer within the call's time");
+        if let Some(why) = why {
+            error = error.caused_by(why.clone());
+        }
         self.fail_where(&error, |request| request.deadline.is_some_and(|deadline| deadline <= now));
     }
 
@@ -487,7 +490,7 @@ mod tests {
         let waiting = scene.publish("b");
         scene.written();
         assert_eq!(scene.outbound.next_deadline(), Some(now + Duration::from_secs(1)));
-        scene.outbound.expire(now + Duration::from_secs(1));
+        scene.outbound.expire(now + Duration::from_secs(1), None);
         assert_eq!(outcome(late).unwrap().unwrap_err().kind(), ErrorKind::Timeout);
         assert_eq!(scene.outbound.next_deadline(), None);
         assert!(scene.written().is_empty());

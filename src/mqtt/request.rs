@@ -54,8 +54,11 @@ impl Operation {
 
 fn publish_packet(topic: String, payload: Bytes) -> Result<Publish> {
     let refuse = |text: String| Err(Error::new(ErrorKind::InvalidArgument, text));
-    if topic.contains(['+', '#', '\0']) || topic.len() > usize::from(u16::MAX) {
+    if topic.contains(['+', '#', '\0']) {
         return refuse("Publish topic cannot contain wildcards.".to_owned());
+    }
+    if topic.len() > usize::from(u16::MAX) {
+        return refuse("the properties are too long: a topic holds at most 65,535 bytes".to_owned());
     }
     if topic.len() + payload.len() > MAX_PACKET - PACKET_HEADERS {
         return refuse(format!("a message of {} bytes with its properties is too large", payload.len()));

@@ -24,6 +24,14 @@ struct Hub(Mutex<Option<Running>>);
 struct Running {
     hub: Arc<CoreHub>,
     runtime: OwnRuntime,
+    /// The process that started it; a forked child has its memory, but none of its threads.
+    process: u32,
+}
+
+impl Running {
+    fn is_elsewhere(&self) -> bool {
+        self.process != std::process::id()
+    }
 }
 
 /// A runtime that ends without waiting for its threads: in a forked child it has none.
@@ -80,7 +88,7 @@ impl Hub {
         let runtime = OwnRuntime::start()?;
         let hub = wait(py, runtime.spawn(CoreHub::start(options))?)?;
         let hub = Arc::new(hub.map_err(|error| errors::to_python(&error))?);
-        Ok(Self(Mutex::new(Some(Running { hub, runtime }))))
+        Ok(Self(Mutex::new(Some(Running { hub, runtime, process: std::process::id() }))))
     }
 
     /// How to reach the hub, as JSON.
@@ -94,16 +102,25 @@ impl Hub {
         let answering = {
             let running = self.running();
             let running = running.as_ref().ok_or_else(stopped)?;
+            if running.is_elsewhere() {
+                return Err(PyRuntimeError::new_err("this hub belongs to the process that started it"));
+            }
             let hub = Arc::clone(&running.hub);
             running.runtime.spawn(async move { hub.answer(&request).await.to_string() })?
         };
         wait(py, answering)
     }
 
-    /// Stop the hub; calls that wait for it end with an error. Again, it does nothing.
+    /// Stop the hub; calls that wait for it end with an error. Again, or in a forked child, it does nothing.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let running = self.running().take();
-        let Some(Running { hub, runtime }) = running else { return Ok(()) };
+        let Some(running) = running else { return Ok(()) };
+        if running.is_elsewhere() {
+            // Not the child's to stop, and closing its sockets or files would be felt by the parent.
+            std::mem::forget(running);
+            return Ok(());
+        }
+        let Running { hub, runtime, .. } = running;
         wait(py, runtime.spawn(async move { hub.stop().await })?)
     }
 }

@@ -276,6 +276,20 @@ async fn subscriptions_are_made_again_when_the_hub_has_lost_the_session() {
 }
 
 #[tokio::test]
+async fn a_connection_on_which_the_hub_refuses_to_subscribe_again_is_given_up_for_another() {
+    let (hub, client, connection) = listening().await;
+    drop(connection);
+    let mut connection = hub.admit(false).await;
+    let Packet::Subscribe(subscribe) = connection.next().await else { panic!("no SUBSCRIBE") };
+    connection.send(Packet::SubAck(SubAck::new(subscribe.pkid, vec![SubscribeReasonCode::Failure]))).await;
+    let mut connection = hub.admit(false).await;
+    connection.grant(PATCHES).await;
+    connection.grant(RESPONSES).await;
+    connection.answer_twin(r#"{"desired":{"a":1,"$version":2},"reported":{}}"#).await;
+    assert_eq!(next_patch(&client).await, r#"{"a":1,"$version":2}"#);
+}
+
+#[tokio::test]
 async fn a_kept_session_is_not_subscribed_to_again_and_a_missed_change_is_delivered_once() {
     let (hub, client, connection) = listening().await;
     drop(connection);

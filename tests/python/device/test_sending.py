@@ -129,3 +129,13 @@ def test_messages_are_counted(hub: LocalHub, connection_string: str) -> None:
             client.get_twin(timeout=0.1)
         statistics = client.statistics
     assert (statistics["acknowledged"], statistics["failed"], statistics["queued"]) == (3, 1, 0)
+
+
+def test_a_call_that_runs_out_of_time_says_what_keeps_the_client_away(
+    registry: IoTHubRegistryManager, connection_string: str
+) -> None:
+    with IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+        client.get_twin()
+        registry.delete_device("d")
+        with pytest.raises(OperationTimeout, match=r"never sent.*refused \"d\".*not authorised"):
+            client.get_twin(timeout=3)
