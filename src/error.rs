@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Protocol,
     /// The TLS handshake failed: an untrusted certificate, a wrong host name.
     Tls,
+    /// The proxy can't be reached, refuses its user, or opens no way to the hub.
+    Proxy,
     /// No answer within the call's time.
     Timeout,
     /// The call was cancelled, by `disconnect` or by its caller.

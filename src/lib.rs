@@ -4,7 +4,7 @@
 //! - [`error`]: the one error type; [`clock`]: time that tests can move; [`home`]: shared files of this machine.
 //! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
-//! - [`mqtt`]: an MQTT connection.
+//! - [`net`]: a stream to a hub: TCP, proxies, TLS, WebSockets; [`mqtt`]: an MQTT connection over it.
 //!
 //! On it stand the parties, which know nothing of one another:
 //! - [`device`]: the client of a device or module.
@@ -23,6 +23,7 @@ pub mod error;
 pub mod home;
 pub mod hub;
 pub mod mqtt;
+pub mod net;
 pub mod protocol;
 pub mod service;
 pub mod tls;

@@ -17,9 +17,13 @@ use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watche
 use super::options::Options;
 use super::session::{Control, Session, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, Target, receipt};
-use crate::protocol::topics;
+use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, receipt};
+use crate::net::{Target, WebSocketEndpoint};
+use crate::protocol::{topics, websocket};
 use crate::tls;
+
+const MQTT_OVER_WEBSOCKET: WebSocketEndpoint =
+    WebSocketEndpoint { path: websocket::PATH, subprotocol: websocket::MQTT };
 
 /// A device or module client. Dropped, it disconnects.
 pub struct Client {
@@ -40,7 +44,13 @@ impl Client {
         let (host, port) = options.address()?;
         let identity = options.credentials.identity();
         let tls = tls::device_config(host, &options.roots, identity, options.cipher_suites.as_deref())?;
-        let target = Target { host: host.to_owned(), port, tls: Arc::new(tls) };
+        let target = Target {
+            host: host.to_owned(),
+            port,
+            tls: Arc::new(tls),
+            proxy: options.proxy.clone(),
+            websocket: options.websockets.then_some(MQTT_OVER_WEBSOCKET),
+        };
         let (control, controls) = unbounded_channel();
         let (requests, incoming) = unbounded_channel();
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));

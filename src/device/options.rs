@@ -7,6 +7,7 @@ use rustls::SupportedCipherSuite;
 use crate::auth::quote_component;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::Proxy;
 use crate::tls::{Roots, split_port};
 
 use super::credentials::Credentials;
@@ -17,11 +18,14 @@ const API_VERSION: &str = "2019-10-01";
 const MODEL_API_VERSION: &str = "2020-09-30";
 /// MQTT over TLS.
 const MQTT_PORT: u16 = 8883;
+/// MQTT over WebSockets.
+const WEBSOCKET_PORT: u16 = 443;
 
 /// Everything a client needs to know.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the official package, on its own")]
 pub struct Options {
-    /// The hub's host name; a port in it is used instead of 8883.
+    /// The hub's host name; a port in it is used instead of 8883, or 443 with WebSockets.
     pub host_name: String,
     /// Connect here instead, with the hub's name in user name and token.
     pub gateway_host_name: Option<String>,
@@ -39,6 +43,10 @@ pub struct Options {
     pub roots: Roots,
     /// The cipher suites to offer; None: all there are. See [`crate::tls::cipher_suites`].
     pub cipher_suites: Option<Vec<SupportedCipherSuite>>,
+    /// Speak MQTT within a WebSocket, which passes where only the web may. Default false.
+    pub websockets: bool,
+    /// The proxy to connect through. Default none, whatever the environment says.
+    pub proxy: Option<Proxy>,
     /// Seconds of silence after which the hub is asked whether it is there. Default 60.
     pub keep_alive_seconds: u16,
     /// Connect when an operation needs it. Default true.
@@ -74,6 +82,8 @@ impl Options {
             model_id: None,
             roots: Roots::System,
             cipher_suites: None,
+            websockets: false,
+            proxy: None,
             keep_alive_seconds: 60,
             auto_connect: true,
             connection_retry: true,
@@ -130,7 +140,8 @@ impl Options {
                 format!("the host name {name:?} has no valid port"),
             ));
         }
-        Ok((host, port.unwrap_or(MQTT_PORT)))
+        let usual = if self.websockets { WEBSOCKET_PORT } else { MQTT_PORT };
+        Ok((host, port.unwrap_or(usual)))
     }
 }
 
@@ -168,6 +179,8 @@ mod tests {
         assert_eq!(client.address().unwrap(), ("localhost", 8443));
         client.gateway_host_name = Some("edge".into());
         assert_eq!(client.address().unwrap(), ("edge", 8883));
+        client.websockets = true;
+        assert_eq!(client.address().unwrap(), ("edge", 443));
         client.gateway_host_name = Some("edge:99999".into());
         assert!(client.address().is_err());
     }

@@ -14,10 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::mqttbytes::v4::{Connect, Disconnect};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_rustls::client::TlsStream;
 
 use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
 use super::credentials::{Credentials, Password, Token};
@@ -26,7 +24,8 @@ use super::incoming::{ConnectionEvent, Inboxes};
 use super::options::Options;
 use super::retry::Backoff;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Link, MessageCounts, Operation, Outbound, Promise, Reply, Request, Target, dial};
+use crate::mqtt::{Link, MessageCounts, Operation, Outbound, Promise, Reply, Request, dial};
+use crate::net::{BoxedStream, Target};
 use crate::protocol::topics;
 
 /// How long a renewal waits for what is in flight before it goes on without.
@@ -34,7 +33,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long a closing connection may take to say goodbye.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
-type ClientLink = Link<TlsStream<TcpStream>>;
+type ClientLink = Link<BoxedStream>;
 type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
 
 /// What the client's handle and its session both see.
@@ -358,7 +357,8 @@ impl Session {
             ErrorKind::ConnectionFailed
             | ErrorKind::ConnectionDropped
             | ErrorKind::Timeout
-            | ErrorKind::Tls => true,
+            | ErrorKind::Tls
+            | ErrorKind::Proxy => true,
             ErrorKind::Unauthorized => self.credentials.can_renew(),
             _ => false,
         }

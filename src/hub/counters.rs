@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The counters, raised by the endpoints.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// REST requests.
+    /// REST requests, and requests for a WebSocket.
     pub rest_requests: AtomicU64,
     /// Successful MQTT connects.
     pub connects: AtomicU64,
@@ -18,7 +18,7 @@ pub struct Counters {
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// REST requests.
+    /// REST requests, and requests for a WebSocket.
     pub rest_requests: u64,
     /// Successful MQTT connects.
     pub connects: u64,

@@ -1,13 +1,16 @@
 //! One TCP connection: TLS, then the protocol that its first byte shows.
 //!
-//! MQTT begins with 0x10, AMQP with `AMQP`, everything else is HTTP/1.1. A client that does not speak TLS
-//! at all is told so. No client can hold anything up but its own connection.
+//! MQTT begins with 0x10, AMQP with `AMQP`, everything else is HTTP/1.1, which may become a WebSocket with MQTT in it.
+//! A client that does not speak TLS at all is told so. No client can hold anything up but its own connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use bytes::BytesMut;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
@@ -21,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use super::certificates::ServerCertificate;
 use super::{FIRST_BYTES_DEADLINE, HubState, https, mqtt};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::WebSocketStream;
 use crate::tls;
 
 const PROTOCOLS: [&[u8]; 3] = [b"http/1.1", b"mqtt", b"amqp"];
@@ -105,7 +109,12 @@ impl Endpoint {
     async fn serve_http(mut self, stream: TlsStream<TcpStream>, first: BytesMut) {
         let (reader, writer) = tokio::io::split(stream);
         let stream = tokio::io::join(std::io::Cursor::new(first).chain(reader), writer);
-        let service = TowerToHyperService::new(self.router);
+        let upgrade = https::Upgrade::default();
+        let (router, slot) = (TowerToHyperService::new(self.router), upgrade.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(slot.clone());
+            router.call(request)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HTTP_IDLE)
@@ -113,11 +122,21 @@ impl Endpoint {
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         // How it ends is the client's affair: every request has been answered or the client is gone.
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            _ = self.stopping.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
+        let stopped = tokio::select! {
+            _ = connection.as_mut() => false,
+            _ = self.stopping.wait_for(|stopping| *stopping) => true,
+        };
+        if stopped {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+            return;
         }
-        let _ = connection.await;
+        if let Some(upgrade) = upgrade.take()
+            && let Ok(upgraded) = upgrade.await
+        {
+            let stream = WebSocketStream::server(TokioIo::new(upgraded)).await;
+            mqtt::serve(stream, BytesMut::new(), self.hub).await;
+        }
     }
 }
 

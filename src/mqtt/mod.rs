@@ -4,7 +4,7 @@
 //! - [`Outbound`]: requests without an outcome yet: queued, in flight, awaiting an answer. It outlives
 //!   connections, so that its owner decides what is replayed.
 //! - [`Link`]: one connection: framing, batching, keep-alive.
-//! - [`dial`]: how a link is made: TCP, TLS, CONNECT.
+//! - [`dial`]: how a link is made: a stream from [`crate::net`], then CONNECT.
 //!
 //! rumqttc supplies packets and codec only; its event loop tells no caller about acknowledgements
 //! (docs/architecture.md).
@@ -14,7 +14,7 @@ mod link;
 mod outbound;
 mod request;
 
-pub use dial::{Target, dial};
+pub use dial::dial;
 pub use link::{Dialogue, Link};
 pub use outbound::{MessageCounts, Outbound};
 pub use request::{Operation, Promise, Receipt, Reply, Request, receipt};

@@ -7,3 +7,4 @@ pub mod timestamp;
 pub mod topics;
 pub mod twin;
 mod twin_rules;
+pub mod websocket;

@@ -16,6 +16,7 @@ use super::runtime;
 use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
 use crate::device::{Client, Credentials, Kind, Options, Token};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::{Proxy, ProxyKind};
 use crate::protocol::properties;
 use crate::tls::{Identity, Roots, cipher_suites};
 
@@ -24,6 +25,7 @@ type Certificate = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 /// What `ferrohub.device.options.ClientOptions` holds, field by field.
 #[derive(FromPyObject)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the official package, on its own")]
 struct ClientOptions {
     host_name: String,
     gateway_host_name: Option<String>,
@@ -40,6 +42,8 @@ struct ClientOptions {
     user_agent: String,
     model_id: Option<String>,
     server_verification_cert: Option<String>,
+    websockets: bool,
+    proxy: Option<ProxyOptions>,
     keep_alive: u16,
     auto_connect: bool,
     connection_retry: bool,
@@ -56,6 +60,8 @@ impl ClientOptions {
         options.model_id = self.model_id;
         options.roots = self.server_verification_cert.map_or(default_roots, Roots::Pem);
         options.cipher_suites = self.cipher_suites.as_deref().map(cipher_suites).transpose()?;
+        options.websockets = self.websockets;
+        options.proxy = self.proxy.map(proxy).transpose()?;
         options.keep_alive_seconds = self.keep_alive;
         options.auto_connect = self.auto_connect;
         options.connection_retry = self.connection_retry;
@@ -75,6 +81,22 @@ impl ClientOptions {
         let key = SasKey::from_base64(self.shared_access_key.as_deref().unwrap_or_default())?;
         Ok(Credentials::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) })
     }
+}
+
+/// A proxy's type, host, port, user name and password, as `ferrohub.device.options` takes them from a `ProxyOptions`.
+type ProxyOptions = (String, String, i64, Option<String>, Option<String>);
+
+fn proxy((kind, host, port, user_name, password): ProxyOptions) -> Result<Proxy> {
+    let invalid = |text: String| Error::new(ErrorKind::InvalidArgument, text);
+    let kind = match kind.as_str() {
+        "HTTP" => ProxyKind::Http,
+        "SOCKS4" => ProxyKind::Socks4,
+        "SOCKS5" => ProxyKind::Socks5,
+        other => return Err(invalid(format!("there is no proxy of the type {other:?}"))),
+    };
+    let port = u16::try_from(port)
+        .map_err(|error| invalid(format!("a proxy can't have the port {port}")).caused_by(error))?;
+    Ok(Proxy { kind, host, port, user_name, password })
 }
 
 /// A device's or module's connection; private to `ferrohub.device`. Times are in seconds, None waits without end.

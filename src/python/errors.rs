@@ -38,6 +38,7 @@ fn kind_name(kind: ErrorKind) -> String {
         ErrorKind::Unauthorized => "unauthorized",
         ErrorKind::Protocol => "protocol",
         ErrorKind::Tls => "tls",
+        ErrorKind::Proxy => "proxy",
         ErrorKind::Timeout => "timeout",
         ErrorKind::Cancelled => "cancelled",
         ErrorKind::ShutDown => "shut_down",

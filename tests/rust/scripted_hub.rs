@@ -65,11 +65,15 @@ impl ScriptedHub {
         options
     }
 
+    /// The next connection, whatever is spoken on it.
+    pub(crate) async fn accept_stream(&self) -> TlsStream<TcpStream> {
+        let (tcp, _) = timeout(LIMIT, self.listener.accept()).await.expect("nobody connected").unwrap();
+        timeout(LIMIT, self.acceptor.accept(tcp)).await.expect("no TLS").unwrap()
+    }
+
     /// The next connection, with the CONNECT it began with; not yet answered.
     pub(crate) async fn accept(&self) -> (Connection, Connect) {
-        let (tcp, _) = timeout(LIMIT, self.listener.accept()).await.expect("nobody connected").unwrap();
-        let stream = self.acceptor.accept(tcp).await.unwrap();
-        let mut connection = Connection { stream, input: BytesMut::new() };
+        let mut connection = Connection { stream: self.accept_stream().await, input: BytesMut::new() };
         match connection.next().await {
             Packet::Connect(connect) => (connection, connect),
             other => panic!("{other:?} instead of CONNECT"),

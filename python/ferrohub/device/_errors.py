@@ -43,6 +43,11 @@ _KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
         "Error in the IoTHub client due to TLS exchanges.",
         internal.TlsExchangeAuthError,
     ),
+    "proxy": (
+        exceptions.ProxyError,
+        "Error in the IoTHub client raised due to proxy connections.",
+        internal.ProtocolProxyError,
+    ),
     "cancelled": (
         exceptions.OperationCancelled,
         "Operation was cancelled before completion",

@@ -5,6 +5,8 @@ Nothing is sent by making a client. All factories take these keyword arguments, 
 - `server_verification_cert`: str, certificates in PEM to trust instead of the system's
 - `gateway_hostname`: str, connect here instead, with the hub's name in user name and token
 - `cipher`: str or list of str, OpenSSL's names of the TLS 1.2 cipher suites to offer
+- `websockets` (False): speak MQTT within a WebSocket, on port 443; `proxy_options`: the `ProxyOptions` to connect
+  through
 - `product_info`: str, appended to the user agent; or a model id "dtmi:…"
 - `sastoken_ttl`: seconds a token is valid for, 3600
 - `keep_alive`: seconds of silence after which the hub is asked whether it is there, 60, at most 1740

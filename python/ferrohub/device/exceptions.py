@@ -58,5 +58,9 @@ class TlsError(ClientError, internal.TlsExchangeAuthError):
     """The hub's certificate is not trusted. Programs see a ClientError."""
 
 
+class ProxyError(ClientError, internal.ProtocolProxyError):
+    """The proxy let nothing through. Programs see a ClientError."""
+
+
 class ShutDownError(ClientError, internal.PipelineNotRunning):
     """The client was shut down. Programs see a ClientError, as documented, and PipelineNotRunning, as observed."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ferrohub.device.given_token import GivenToken
+    from ferrohub.device.proxy_options import ProxyOptions
     from ferrohub.device.x509 import X509
 
 # threading.TIMEOUT_MAX, without importing threading: what a lock can wait at most.
@@ -22,6 +23,8 @@ _DEFAULTS: dict[str, Any] = {
     "server_verification_cert": None,
     "gateway_hostname": None,
     "cipher": "",
+    "websockets": False,
+    "proxy_options": None,
     "product_info": "",
     "sastoken_ttl": 3600,
     "keep_alive": 60,
@@ -51,6 +54,8 @@ class ClientOptions:
     model_id: str | None
     server_verification_cert: str | None
     cipher_suites: list[str] | None
+    websockets: bool
+    proxy: tuple[str, str, int, str | None, str | None] | None
     keep_alive: int
     auto_connect: bool
     connection_retry: bool
@@ -65,10 +70,11 @@ class ClientOptions:
         self.server_verification_cert = _pem_text(values["server_verification_cert"])
         self.gateway_host_name = values["gateway_hostname"] or None
         self.cipher_suites = _cipher_suites(values["cipher"])
+        self.proxy = _proxy(values["proxy_options"])
         self.sastoken_ttl = _time_to_live(values["sastoken_ttl"])
         self.keep_alive = _keep_alive(values["keep_alive"])
         self.connection_retry_interval = _retry_interval(values["connection_retry_interval"])
-        for name in ("auto_connect", "connection_retry", "ensure_desired_properties"):
+        for name in ("websockets", "auto_connect", "connection_retry", "ensure_desired_properties"):
             setattr(self, name, bool(values[name]))
         product_info = str(values["product_info"])
         python = ".".join(map(str, sys.version_info[:3]))
@@ -141,6 +147,13 @@ def required_text(name: str, value: Any) -> str:
     if not value:
         raise ValueError(f"{name} must not be empty")
     return value
+
+
+def _proxy(value: ProxyOptions | None) -> tuple[str, str, int, str | None, str | None] | None:
+    if value is None:
+        return None
+    address = required_text("proxy_addr", value.proxy_address)
+    return value.proxy_type, address, value.proxy_port, value.proxy_username, value.proxy_password
 
 
 def _pem_text(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-//! The REST endpoint for back ends (and, later, for devices that speak HTTPS).
+//! The REST endpoint for back ends (and, later, for devices that speak HTTPS), and the way to the WebSocket.
 //!
 //! Paths, headers and bodies are those of api-version 2021-04-12; the date is checked for its form only,
 //! as Azure's hubs answer many of them alike.
@@ -14,6 +14,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 mod twins;
+mod websocket;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -21,7 +22,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 
 use super::HubState;
+use crate::protocol;
 use answers::{method_not_allowed, not_implemented, unknown_path};
+
+pub use websocket::Upgrade;
 
 /// Far more than any identity or twin takes.
 const LARGEST_BODY: usize = 1 << 20;
@@ -35,6 +39,7 @@ pub fn router(state: HubState) -> Router {
     registry
         .merge(service)
         .merge(device)
+        .route(protocol::websocket::PATH, get(websocket::upgrade))
         .merge(owner)
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
