@@ -83,6 +83,13 @@ def _unpack(reply: dict[str, Any]) -> tuple[Any, Exception | None]:
     return None, exception_for(error["kind"], error["message"])
 
 
+def _encode(request: dict[str, Any]) -> str:
+    """A request as the hub reads it; a ValueError for what JSON can't hold: NaN, half of a surrogate pair."""
+    text = json.dumps(request, ensure_ascii=False, allow_nan=False)
+    text.encode()
+    return text
+
+
 class ThreadHandle:
     """A hub on threads of this process."""
 
@@ -94,8 +101,8 @@ class ThreadHandle:
     def ask(self, request: dict[str, Any]) -> tuple[Any, Exception | None]:
         """The answer to a request, or why there is none."""
         try:
-            return _unpack(json.loads(self._hub.call(json.dumps(request))))
-        except RuntimeError as error:
+            return _unpack(json.loads(self._hub.call(_encode(request))))
+        except (RuntimeError, ValueError) as error:
             return None, error.with_traceback(None)
 
     def stop(self) -> None:
@@ -133,8 +140,11 @@ class ProcessHandle:
         number, future = self._pending.add()
         try:
             with self._writing:
-                self._requests.write(json.dumps({"id": number, **request}) + "\n")
+                self._requests.write(_encode({"id": number, **request}) + "\n")
                 self._requests.flush()
+        except ValueError as error:
+            self._pending.forget(number)
+            return None, error.with_traceback(None)
         except OSError:
             self._pending.fail()
         reply = future.result()
@@ -186,6 +196,11 @@ class _Pending:
             else:
                 self._futures[self._last] = future
             return self._last, future
+
+    def forget(self, number: int) -> None:
+        """No answer will come to this one: it was not asked."""
+        with self._lock:
+            self._futures.pop(number, None)
 
     def read(self, answers: IO[str]) -> None:
         """Hand out answers until the process ends."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferrohub import _hub_handles as handles
 from ferrohub._hub_events import Events, TelemetryMessage, telemetry_message
+from ferrohub._hub_faults import Fault, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["LocalHub", "TelemetryMessage"]
+__all__ = ["Fault", "Faults", "LocalHub", "TelemetryMessage"]
 
 # JSON has no infinity.
 A_LONG_TIME = 1e9
@@ -232,6 +233,13 @@ class LocalHub:
             return (None, None) if stopped else (answer, error)
 
         return Events(ask, A_LONG_TIME if timeout is None else min(timeout, A_LONG_TIME))
+
+    # --- spoiling it ----------------------------------------------------------------------------------------------
+
+    @property
+    def faults(self) -> Faults:
+        """What can go wrong on purpose: connections dropped or frozen, connects refused, acknowledgements lost, ..."""
+        return Faults(self._ask)
 
     # --- sending to devices ---------------------------------------------------------------------------------------
 

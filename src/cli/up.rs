@@ -9,6 +9,7 @@ use super::attached;
 use super::output::{complain, say, say_without_waiting};
 use super::signals::Signals;
 use super::state_file::{RunningHub, StateFile, running_hub};
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::hub::control::describe_error;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
@@ -53,6 +54,7 @@ impl Up {
             host_name: self.host_name.clone(),
             key: self.owner_key(),
             notices,
+            clock: Clock::movable(),
             ..HubOptions::default()
         };
         let hub = match Hub::start(options).await {

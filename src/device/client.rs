@@ -1,8 +1,8 @@
 //! The operations of a device or module client. Each is one async function; facades wait for it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watche
 use super::options::Options;
 use super::session::{Control, Session, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Operation, Promise, Receipt, Reply, Request, Target, receipt};
+use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, Target, receipt};
 use crate::protocol::topics;
 use crate::tls;
 
@@ -53,6 +53,13 @@ impl Client {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.shared.connected.load(Ordering::Acquire)
+    }
+
+    /// How many messages took which way, and how often a lost connection was made again.
+    #[must_use]
+    pub fn statistics(&self) -> (MessageCounts, u64) {
+        let counts = *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        (counts, self.shared.reconnects.load(Ordering::Relaxed))
     }
 
     /// Connect: one attempt; at once if connected.

@@ -13,8 +13,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::desired::{DesiredProperties, Outcome};
-use super::incoming::{ConnectionEvent, Inboxes, MethodCall, ReceivedMessage};
+use super::incoming::{ConnectionEvent, MethodCall, ReceivedMessage};
 use super::options::Options;
+use super::session::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mqtt::{Dialogue, Operation, Outbound, Reply, Request};
 use crate::protocol::topics::{
@@ -87,7 +88,7 @@ pub(super) struct Conversation<'a> {
     pub(super) outbound: &'a mut Outbound<Purpose>,
     pub(super) intake: &'a mut Intake,
     pub(super) desired: &'a mut DesiredProperties,
-    pub(super) inboxes: &'a Inboxes,
+    pub(super) shared: &'a Shared,
     pub(super) options: &'a Options,
 }
 
@@ -110,6 +111,7 @@ impl Dialogue for Conversation<'_> {
     fn send(&mut self, context: &mut Context<'_>, output: &mut BytesMut, limit: usize) -> Result<()> {
         self.intake.poll(context, self.outbound);
         self.outbound.fill(output, limit)?;
+        self.shared.note(self.outbound.counts());
         if self.outbound.is_drained() {
             return Err(Error::new(ErrorKind::Cancelled, "paused, and nothing is in flight"));
         }
@@ -126,9 +128,9 @@ impl Conversation<'_> {
             let outcome = self.desired.patched(publish.payload, self.options.ensure_desired_properties);
             self.news(outcome);
         } else if let Some(MethodRequest { name, request_id }) = parse_method_request(&publish.topic) {
-            self.inboxes.put_method(MethodCall { name, request_id, payload: publish.payload });
+            self.shared.inboxes.put_method(MethodCall { name, request_id, payload: publish.payload });
         } else if let Some(message) = self.message(&publish) {
-            self.inboxes.put_message(message);
+            self.shared.inboxes.put_message(message);
         }
     }
 
@@ -159,9 +161,9 @@ impl Conversation<'_> {
                         self.desired
                             .not_refreshed()
                             .into_iter()
-                            .for_each(|patch| self.inboxes.put_patch(patch));
+                            .for_each(|patch| self.shared.inboxes.put_patch(patch));
                     }
-                    self.inboxes.put_event(ConnectionEvent::Failed(error));
+                    self.shared.inboxes.put_event(ConnectionEvent::Failed(error));
                 }
             }
         }
@@ -169,7 +171,7 @@ impl Conversation<'_> {
 
     /// Give the program what is new; read the twin if versions are missing.
     fn news(&mut self, outcome: Outcome) {
-        outcome.deliver.into_iter().for_each(|patch| self.inboxes.put_patch(patch));
+        outcome.deliver.into_iter().for_each(|patch| self.shared.inboxes.put_patch(patch));
         if outcome.ask {
             self.outbound.ask_once(&Purpose::DesiredProperties, desired_properties_request);
         }

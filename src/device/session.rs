@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use super::incoming::{ConnectionEvent, Inboxes};
 use super::options::Options;
 use super::retry::Backoff;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Link, Operation, Outbound, Promise, Reply, Request, Target, dial};
+use crate::mqtt::{Link, MessageCounts, Operation, Outbound, Promise, Reply, Request, Target, dial};
 use crate::protocol::topics;
 
 /// How long a renewal waits for what is in flight before it goes on without.
@@ -42,6 +42,15 @@ type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>
 pub(super) struct Shared {
     pub(super) connected: AtomicBool,
     pub(super) inboxes: Inboxes,
+    pub(super) counts: Mutex<MessageCounts>,
+    pub(super) reconnects: AtomicU64,
+}
+
+impl Shared {
+    /// Let the client's handle see the counts of this moment.
+    pub(super) fn note(&self, counts: MessageCounts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
 }
 
 /// What the program asks of the connection itself.
@@ -180,12 +189,12 @@ impl Session {
         };
         let activity = async {
             if let Phase::Online(link, _) = phase {
-                let mut conversation =
-                    Conversation { outbound, intake, desired, inboxes: &shared.inboxes, options };
+                let mut conversation = Conversation { outbound, intake, desired, shared, options };
                 return Event::Ended(link.run(&mut conversation).await);
             }
             poll_fn(|context| {
                 let arrived = intake.poll(context, outbound);
+                shared.note(outbound.counts());
                 match phase {
                     Phase::Connecting(dialling) => {
                         dialling.as_mut().poll(context).map(|dialled| Event::Dialled(Box::new(dialled)))
@@ -299,6 +308,9 @@ impl Session {
         }
         if !session_present {
             self.resubscribe();
+        }
+        if self.reconnecting {
+            self.shared.reconnects.fetch_add(1, Ordering::Relaxed);
         }
         self.reconnecting = self.options.connection_retry;
         self.renew_unix_millis = self.next_renewal.take();

@@ -148,6 +148,11 @@ impl Connections {
         }
     }
 
+    /// End the identity's connection, and no other.
+    pub(super) fn close_one(&self, id: &IdentityId, reason: &str) {
+        remove(&mut self.table(), id, reason);
+    }
+
     /// End every connection.
     pub(super) fn close_all(&self, reason: &str) {
         for (_, entry) in std::mem::take(&mut *self.table()) {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::HubError;
+use super::faults::Fault;
 use super::messages::NewMessage;
 use super::server::Hub;
 use super::telemetry::TelemetryMessage;
@@ -37,6 +38,11 @@ struct Request {
     /// The number of the first message of interest.
     #[serde(default)]
     from: u64,
+    fault: Option<Fault>,
+    /// Of a fault.
+    number: Option<u64>,
+    #[serde(default)]
+    seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +63,16 @@ enum Call {
     SendToDevice,
     /// Null, when a message to an input is queued.
     SendToInput,
+    /// The number of a fault that is on now, for the identity or for all.
+    OrderFault,
+    /// Null, when the fault with this number is off, or all of them.
+    ClearFaults,
+    /// Null, when the connection of the identity, or of all, is ended.
+    DropConnections,
+    /// Null, when the sessions of the identity, or of all, are forgotten.
+    LoseSessions,
+    /// Null, when the hub's clock is moved by these seconds.
+    MoveClock,
 }
 
 impl Hub {
@@ -107,25 +123,64 @@ impl Hub {
                 }))
             }
             Call::Telemetry => Ok(self.telemetry().iter().map(telemetry_json).collect()),
+            Call::OrderFault | Call::ClearFaults | Call::DropConnections | Call::LoseSessions => {
+                self.spoil(request).await
+            }
+            Call::MoveClock => {
+                let millis = Duration::try_from_secs_f64(request.seconds.abs())
+                    .ok()
+                    .and_then(|by| i64::try_from(by.as_millis()).ok())
+                    .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "the clock can't go there"))?;
+                self.state().clock.shift(if request.seconds < 0.0 { -millis } else { millis });
+                Ok(Value::Null)
+            }
             Call::Events => {
-                let (first, messages) = self.events(request.from, seconds(request.timeout)).await;
+                let (first, messages) =
+                    self.state().telemetry.since(request.from, seconds(request.timeout)).await;
                 let messages: Value = messages.iter().map(telemetry_json).collect();
                 Ok(json!({ "first": first, "messages": messages }))
             }
             Call::SendToDevice => {
                 let id = identity(request.device, None)?;
                 let message = request.message.unwrap_or_default();
-                self.send_to_device(&id, message).await.map_err(|error| refused(&error)).map(|()| Value::Null)
+                self.state()
+                    .send_to_device(&id, message)
+                    .await
+                    .map_err(|error| refused(&error))
+                    .map(|()| Value::Null)
             }
             Call::SendToInput => {
                 let id = identity(request.device, request.module)?;
                 let message = request.message.unwrap_or_default();
-                self.send_to_input(&id, &request.input, message)
+                self.state()
+                    .send_to_input(&id, &request.input, message)
                     .await
                     .map_err(|error| refused(&error))
                     .map(|()| Value::Null)
             }
         }
+    }
+
+    /// Faults and the like: they concern one identity, or all if none is named.
+    async fn spoil(&self, request: Request) -> Result<Value> {
+        let who =
+            (!request.device.is_empty()).then(|| identity(request.device, request.module)).transpose()?;
+        let hub = self.state();
+        match (request.call, request.fault) {
+            (Call::OrderFault, Some(fault)) => {
+                return hub
+                    .order_fault(fault, who.as_ref())
+                    .map(Value::from)
+                    .map_err(|error| refused(&error));
+            }
+            (Call::ClearFaults, _) => hub.faults.clear(request.number),
+            (Call::DropConnections, _) => hub.drop_connections(who.as_ref()),
+            (Call::LoseSessions, _) => {
+                hub.lose_sessions(who.as_ref()).await.map_err(|error| refused(&error))?;
+            }
+            _ => return Err(Error::new(ErrorKind::InvalidArgument, "no such fault")),
+        }
+        Ok(Value::Null)
     }
 
     async fn wait_subscribed_for(&self, id: &IdentityId, topic: &str, seconds: f64) -> Result<()> {

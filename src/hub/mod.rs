@@ -7,7 +7,8 @@
 //! - [`access`]: who may; [`error`]: how the hub says no.
 //!
 //! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
-//! the certificates of `certificates`; [`connections`] is where the two meet. [`control`] is for the owner.
+//! the certificates of `certificates`; [`connections`] is where the two meet. [`control`] is for the owner,
+//! as are the [`faults`].
 
 pub mod access;
 mod base64_body;
@@ -20,6 +21,7 @@ mod data_problem;
 mod endpoint;
 pub mod entity;
 pub mod error;
+pub mod faults;
 pub mod https;
 mod identity_body;
 mod journal;
@@ -54,6 +56,7 @@ use access::Access;
 use connections::Connections;
 use data_file::{DataFile, HubRecord};
 use data_problem::Problem;
+use faults::Faults;
 use journal::Journal;
 use store::Store;
 use telemetry::Telemetry;
@@ -104,6 +107,8 @@ pub struct HubState {
     pub counters: Arc<Counters>,
     /// What devices sent.
     pub telemetry: Arc<Telemetry>,
+    /// What goes wrong on purpose.
+    pub faults: Arc<Faults>,
     /// Who is told what happens.
     pub notices: Notices,
 }
@@ -128,6 +133,7 @@ impl HubState {
             connections: Connections::default(),
             counters: Arc::default(),
             telemetry: Arc::default(),
+            faults: Arc::default(),
             notices: settings.notices.clone(),
         })
     }

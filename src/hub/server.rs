@@ -17,7 +17,6 @@ use super::endpoint::Endpoint;
 use super::entity::Authentication;
 use super::keys::OwnerKey;
 use super::listen::{Ports, Reach};
-use super::messages::NewMessage;
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
 use super::{HubError, HubSettings, HubState, Statistics};
@@ -157,6 +156,12 @@ impl Hub {
         &self.notes
     }
 
+    /// What it knows and does, without the ports.
+    #[must_use]
+    pub fn state(&self) -> &HubState {
+        &self.state
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
@@ -167,37 +172,6 @@ impl Hub {
     #[must_use]
     pub fn telemetry(&self) -> Vec<TelemetryMessage> {
         self.state.telemetry.messages()
-    }
-
-    /// Messages that devices sent, from the one with this number on (the first ever has 0), and the number of
-    /// the first of them: a higher one than asked for if that was forgotten. Waits up to `timeout` for one.
-    pub async fn events(&self, from: u64, timeout: Duration) -> (u64, Vec<TelemetryMessage>) {
-        self.state.telemetry.since(from, timeout).await
-    }
-
-    /// Queue a cloud-to-device message; see [`HubState::send_to_device`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn send_to_device(
-        &self,
-        device: &IdentityId,
-        message: NewMessage,
-    ) -> std::result::Result<(), HubError> {
-        self.state.send_to_device(device, message).await
-    }
-
-    /// Queue a message to one of a module's inputs; see [`HubState::send_to_input`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn send_to_input(
-        &self,
-        module: &IdentityId,
-        input: &str,
-        message: NewMessage,
-    ) -> std::result::Result<(), HubError> {
-        self.state.send_to_input(module, input, message).await
     }
 
     /// Resolve when the identity is connected and subscribed to this topic filter.

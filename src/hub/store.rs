@@ -58,6 +58,11 @@ impl State {
         after.take_while(move |(id, _)| id.device == device.device)
     }
 
+    /// All devices and modules, each device right before its modules.
+    pub fn ids(&self) -> impl Iterator<Item = &IdentityId> {
+        self.entities.keys()
+    }
+
     /// How many devices and modules there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -68,7 +68,8 @@ impl Telemetry {
         self.record().messages.iter().cloned().collect()
     }
 
-    /// The next messages from a number on, and the number of the first of them. Waits for one, up to `timeout`.
+    /// The next messages from the one with a number on (the first ever has 0), and the number of the first of
+    /// them: a higher one than asked for if that was forgotten. Waits for one, up to `timeout`.
     pub(super) async fn since(&self, from: u64, timeout: Duration) -> (u64, Vec<TelemetryMessage>) {
         let mut next = self.next.subscribe();
         // In vain: then the list is empty.

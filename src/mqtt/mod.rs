@@ -16,7 +16,7 @@ mod request;
 
 pub use dial::{Target, dial};
 pub use link::{Dialogue, Link};
-pub use outbound::Outbound;
+pub use outbound::{MessageCounts, Outbound};
 pub use request::{Operation, Promise, Receipt, Reply, Request, receipt};
 
 /// The largest packet either side takes: IoT Hub's messages end at 256 KiB, topics and headers come on top.

@@ -14,6 +14,21 @@ use tokio::time::Instant;
 use super::request::{Operation, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
 
+/// How many messages took which way; calls and subscriptions are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// Written to a connection, each once however often it was repeated.
+    pub sent: u64,
+    /// Acknowledged by the hub.
+    pub acknowledged: u64,
+    /// Ended with an error: refused, late, cancelled.
+    pub failed: u64,
+    /// Waiting to be written.
+    pub queued: u64,
+    /// Written, and neither acknowledged nor failed.
+    pub in_flight: u64,
+}
+
 /// Requests without an outcome; `P` is what the owner's own requests are for.
 #[derive(Debug)]
 pub struct Outbound<P> {
@@ -26,6 +41,7 @@ pub struct Outbound<P> {
     last_id: u16,
     earliest_deadline: Option<Instant>,
     paused: bool,
+    counts: MessageCounts,
 }
 
 #[derive(Debug)]
@@ -49,12 +65,22 @@ impl<P: PartialEq> Outbound<P> {
             last_id: 0,
             earliest_deadline: None,
             paused: false,
+            counts: MessageCounts::default(),
         }
+    }
+
+    /// How many messages took which way until now.
+    #[must_use]
+    pub fn counts(&self) -> MessageCounts {
+        self.counts
     }
 
     /// Take a request; it goes out after those already taken.
     pub fn push(&mut self, request: Request<P>) {
         self.note_deadline(request.deadline);
+        if is_message(&request) {
+            self.counts.queued += 1;
+        }
         self.queued.push_back(request);
     }
 
@@ -115,11 +141,18 @@ impl<P: PartialEq> Outbound<P> {
     }
 
     fn write(&mut self, mut request: Request<P>, again: bool, output: &mut BytesMut) -> Result<()> {
+        let counted = is_message(&request);
+        if counted {
+            self.counts.queued -= 1;
+        }
         if let Reply::Caller(promise) = &request.reply
             && !promise.written()
         {
+            self.counts.failed += u64::from(counted);
             return Ok(());
         }
+        self.counts.sent += u64::from(counted);
+        self.counts.in_flight += u64::from(counted);
         let id = self.free_id();
         encode(&mut request.operation, id, again, output)?;
         self.in_flight.push_back(InFlight { id, request: Some(request) });
@@ -146,7 +179,7 @@ impl<P: PartialEq> Outbound<P> {
         let mut questions = std::mem::take(&mut self.awaiting_answer);
         for sent in std::mem::take(&mut self.in_flight) {
             match sent.request {
-                Some(request) if is_abandoned(&request) => {}
+                Some(request) if is_abandoned(&request) => self.counts.lose_in_flight(&request),
                 Some(request) if matches!(request.operation, Operation::Call { .. }) => {
                     questions.push(request);
                 }
@@ -171,7 +204,11 @@ impl<P: PartialEq> Outbound<P> {
             Some(request) if matches!(request.operation, Operation::Call { .. }) => {
                 self.awaiting_answer.push(request);
             }
-            Some(request) => self.complete(request, Ok(Bytes::new())),
+            Some(request) => {
+                self.counts.acknowledged += 1;
+                self.counts.in_flight -= 1;
+                self.complete(request, Ok(Bytes::new()));
+            }
             None => {}
         }
     }
@@ -267,11 +304,18 @@ impl<P: PartialEq> Outbound<P> {
 
     fn fail_where(&mut self, error: &Error, condition: impl Fn(&Request<P>) -> bool) {
         let mut failed = extract(&mut self.queued, |request| is_abandoned(request) || condition(request));
+        for request in &failed {
+            self.counts.lose_queued(request);
+        }
         failed.extend(
             self.awaiting_answer.extract_if(.., |request| is_abandoned(request) || condition(request)),
         );
         for sent in &mut self.in_flight {
-            failed.extend(sent.request.take_if(|request| condition(request)));
+            let late = sent.request.take_if(|request| condition(request));
+            if let Some(request) = late {
+                self.counts.lose_in_flight(&request);
+                failed.push(request);
+            }
         }
         for request in failed {
             match request.reply {
@@ -281,6 +325,26 @@ impl<P: PartialEq> Outbound<P> {
         }
         self.earliest_deadline = self.pending().filter_map(|request| request.deadline).min();
     }
+}
+
+impl MessageCounts {
+    fn lose_queued<P>(&mut self, request: &Request<P>) {
+        if is_message(request) {
+            self.queued -= 1;
+            self.failed += 1;
+        }
+    }
+
+    fn lose_in_flight<P>(&mut self, request: &Request<P>) {
+        if is_message(request) {
+            self.in_flight -= 1;
+            self.failed += 1;
+        }
+    }
+}
+
+fn is_message<P>(request: &Request<P>) -> bool {
+    matches!(request.operation, Operation::Publish(_))
 }
 
 fn is_abandoned<P>(request: &Request<P>) -> bool {
@@ -450,6 +514,29 @@ mod tests {
         assert!(!scene.outbound.answered("1", Ok(Bytes::new())));
         assert_eq!(outcome(asked).unwrap().unwrap(), "x");
         drop((sent, queued));
+    }
+
+    #[test]
+    fn every_message_is_counted_on_its_way() {
+        let mut scene = Scene::new(2);
+        let receipts = ["a", "b", "c", "d"].map(|topic| scene.publish(topic));
+        let subscribed = scene.ask(Operation::Subscribe("f".into()), None);
+        scene.written();
+        scene.outbound.published(1);
+        let counts = MessageCounts { sent: 2, acknowledged: 1, failed: 0, queued: 2, in_flight: 1 };
+        assert_eq!(scene.outbound.counts(), counts);
+        scene.outbound.replay(&mut BytesMut::new()).unwrap();
+        assert_eq!(scene.outbound.counts(), counts);
+        let [_, b, c, _d] = receipts;
+        drop((b, c));
+        scene.outbound.replay(&mut BytesMut::new()).unwrap();
+        scene.written();
+        let counts = MessageCounts { sent: 3, acknowledged: 1, failed: 2, queued: 0, in_flight: 1 };
+        assert_eq!(scene.outbound.counts(), counts);
+        scene.outbound.fail_all(&Error::new(ErrorKind::Cancelled, "over"));
+        let counts = MessageCounts { sent: 3, acknowledged: 1, failed: 3, queued: 0, in_flight: 0 };
+        assert_eq!(scene.outbound.counts(), counts);
+        drop(subscribed);
     }
 
     #[test]

@@ -101,6 +101,20 @@ impl DeviceClient {
         self.process == std::process::id() && self.client.is_connected()
     }
 
+    /// (name, number) of each counter.
+    #[getter]
+    fn statistics(&self) -> [(&'static str, u64); 6] {
+        let (counts, reconnects) = self.client.statistics();
+        [
+            ("sent", counts.sent),
+            ("acknowledged", counts.acknowledged),
+            ("failed", counts.failed),
+            ("queued", counts.queued),
+            ("in_flight", counts.in_flight),
+            ("reconnects", reconnects),
+        ]
+    }
+
     fn connect(&self) -> Operation {
         self.operation(|client| async move { client.connect().await })
     }

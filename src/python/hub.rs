@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use super::{errors, runtime};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::hub::{Hub as CoreHub, HubOptions, OwnerKey};
 
@@ -73,7 +74,9 @@ impl Hub {
             Some(random) if random == "random" => OwnerKey::Random,
             Some(key) => OwnerKey::Given(key),
         };
-        let options = HubOptions { port, standard_ports, data, host_name, key, ..HubOptions::default() };
+        let clock = Clock::movable();
+        let options =
+            HubOptions { port, standard_ports, data, host_name, key, clock, ..HubOptions::default() };
         let runtime = OwnRuntime::start()?;
         let hub = wait(py, runtime.spawn(CoreHub::start(options))?)?;
         let hub = Arc::new(hub.map_err(|error| errors::to_python(&error))?);

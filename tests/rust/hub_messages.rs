@@ -19,7 +19,7 @@ fn message(body: &str) -> NewMessage {
 async fn send(hub: &TestHub, bodies: &[&str]) {
     let device = IdentityId::parse("d").unwrap();
     for body in bodies {
-        hub.hub.send_to_device(&device, message(body)).await.unwrap();
+        hub.hub.state().send_to_device(&device, message(body)).await.unwrap();
     }
 }
 
@@ -116,7 +116,7 @@ async fn more_messages_than_fit_on_the_way_follow_as_room_is_made() {
     let mut module = hub.connect("d/m").await;
     let id = IdentityId::parse("d/m").unwrap();
     for number in 0..120 {
-        hub.hub.send_to_input(&id, "in", message(&number.to_string())).await.unwrap();
+        hub.hub.state().send_to_input(&id, "in", message(&number.to_string())).await.unwrap();
     }
     module.subscribe(&[("devices/d/modules/m/inputs/#", AtLeastOnce)]).await;
     for number in 0..120 {
@@ -133,7 +133,7 @@ async fn a_modules_whole_filter_brings_its_inputs_too() {
     module.subscribe(&[("devices/d/modules/m/#", AtLeastOnce)]).await;
     let id = IdentityId::parse("d/m").unwrap();
     let properties = vec![("k".to_owned(), "v".to_owned())];
-    hub.hub.send_to_input(&id, "in", NewMessage { properties, body: Bytes::new() }).await.unwrap();
+    hub.hub.state().send_to_input(&id, "in", NewMessage { properties, body: Bytes::new() }).await.unwrap();
     assert_eq!(module.acknowledgeable().await.0, "devices/d/modules/m/inputs/in/k=v");
 }
 

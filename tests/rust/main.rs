@@ -6,6 +6,7 @@
 mod device_credentials;
 mod device_session;
 mod hub_endpoints;
+mod hub_faults;
 mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;

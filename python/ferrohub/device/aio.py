@@ -16,7 +16,7 @@ from ferrohub.device.exceptions import ShutDownError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import AsyncIterator, Coroutine, Iterable
     from typing import Any, TypeVar
 
     from ferrohub._native import Operation
@@ -151,6 +151,23 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         """A coroutine of the next call of this method, or of any that nobody receives by name."""
         base.warn_deprecated("receive_method_request", "on_method_request_received")
         return self._receive("method", method_name)
+
+    def desired_properties_patches(self) -> AsyncIterator[dict[str, Any]]:
+        """Patches of desired properties as they come, until the client is shut down."""
+        return self._items("desired_patch")
+
+    def method_requests(self) -> AsyncIterator[MethodRequest]:
+        """Calls of direct methods as they come, until the client is shut down."""
+        return self._items("method")
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Messages as they come, until the client is shut down: cloud-to-device, or on any input of a module."""
+        return self._items("message")
+
+    async def _items(self, kind: str) -> AsyncIterator[Any]:
+        with contextlib.suppress(ShutDownError):
+            while True:
+                yield await self._receive(kind, None)
 
     @one_frame_async
     async def _receive(self, kind: str, name: str | None) -> Any:

@@ -86,6 +86,15 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         """Whether the client is connected at this moment."""
         return self._core.connected
 
+    @property
+    def statistics(self) -> dict[str, int]:
+        """Counters since the client was made.
+
+        Of messages and method responses: `sent` (written, each once), `acknowledged`, `failed`, and how many are
+        `queued` and `in_flight` now. `reconnects`: how often a lost connection was made again.
+        """
+        return dict(self._core.statistics)
+
     on_connection_state_change = _handler_property(
         "state", "`handler()`: called when the client has connected or disconnected; look at `connected`."
     )

@@ -16,7 +16,7 @@ from ferrohub.device.exceptions import OperationTimeout, ShutDownError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any, TypeVar
 
     from ferrohub.device.handlers import Handlers
@@ -148,6 +148,23 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         base.warn_deprecated("receive_method_request", "on_method_request_received")
         request: MethodRequest | None = self._receive("method", method_name, block, timeout)
         return request
+
+    def desired_properties_patches(self) -> Iterator[dict[str, Any]]:
+        """Patches of desired properties as they come, until the client is shut down."""
+        return self._items("desired_patch")
+
+    def method_requests(self) -> Iterator[MethodRequest]:
+        """Calls of direct methods as they come, until the client is shut down."""
+        return self._items("method")
+
+    def messages(self) -> Iterator[Message]:
+        """Messages as they come, until the client is shut down: cloud-to-device, or on any input of a module."""
+        return self._items("message")
+
+    def _items(self, kind: str) -> Iterator[Any]:
+        with contextlib.suppress(ShutDownError):
+            while True:
+                yield self._receive(kind, None, block=True, timeout=None)
 
     def _receive(self, kind: str, name: str | None, block: bool, timeout: float | None) -> Any:
         self._receive_by_calls()

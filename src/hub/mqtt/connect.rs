@@ -45,6 +45,9 @@ pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusa
         let why = "it speaks another version than MQTT 3.1.1";
         return Err(Refusal::new(ConnectReturnCode::RefusedProtocolVersion, &packet.client_id, why));
     }
+    if let Some(code) = ordered_refusal(&packet.client_id, hub) {
+        return Err(Refusal::new(code, &packet.client_id, "a fault was ordered"));
+    }
     let Login { username, password } =
         packet.login.unwrap_or(Login { username: String::new(), password: String::new() });
     let device = hub
@@ -67,6 +70,18 @@ pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusa
         silence: longest_silence(packet.keep_alive),
         clean_session: packet.clean_session,
         will: packet.last_will,
+    })
+}
+
+/// The return code that a fault has for this client.
+fn ordered_refusal(client_id: &str, hub: &HubState) -> Option<ConnectReturnCode> {
+    let id = IdentityId::parse(client_id).ok()?;
+    Some(match hub.faults.refusal(&id)? {
+        1 => ConnectReturnCode::RefusedProtocolVersion,
+        2 => ConnectReturnCode::BadClientId,
+        3 => ConnectReturnCode::ServiceUnavailable,
+        4 => ConnectReturnCode::BadUserNamePassword,
+        _ => ConnectReturnCode::NotAuthorized,
     })
 }
 

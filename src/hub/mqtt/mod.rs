@@ -7,6 +7,7 @@
 mod calls;
 mod connect;
 mod in_flight;
+mod late;
 mod rules;
 mod session;
 mod wire;
@@ -22,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::session::Session;
 use self::wire::{Incoming, Outgoing};
 use super::{HubError, HubState};
+use crate::protocol::identity::IdentityId;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -90,10 +92,15 @@ async fn accept<S: AsyncRead + AsyncWrite>(
     let first = tokio::time::timeout(super::FIRST_BYTES_DEADLINE, incoming.packet());
     let packet = first.await.map_err(|_| Ending::closed("no whole CONNECT came in time"))?;
     let refusal = match packet {
-        Ok(Packet::Connect(packet)) => match connect::accept(packet, hub) {
-            Ok(accepted) => return Ok(accepted),
-            Err(refusal) => refusal,
-        },
+        Ok(Packet::Connect(packet)) => {
+            if let Ok(id) = IdentityId::parse(&packet.client_id) {
+                stay_while_frozen(incoming, &id, hub).await?;
+            }
+            match connect::accept(packet, hub) {
+                Ok(accepted) => return Ok(accepted),
+                Err(refusal) => refusal,
+            }
+        }
         Ok(_) => return Err(Ending::closed("the first packet was not CONNECT")),
         Err(ending) if incoming.refused_protocol_level() => {
             connect::Refusal { code: ConnectReturnCode::RefusedProtocolVersion, why: ending.to_string() }
@@ -103,4 +110,22 @@ async fn accept<S: AsyncRead + AsyncWrite>(
     outgoing.connack(refusal.code, false);
     outgoing.flush().await?;
     Err(Ending::Closed(refusal.why))
+}
+
+/// Answer nothing as long as a fault freezes the client. One that goes meanwhile is not let in afterwards, where
+/// it would take the place of a newer connection.
+async fn stay_while_frozen<S: AsyncRead + AsyncWrite>(
+    incoming: &mut Incoming<S>,
+    id: &IdentityId,
+    hub: &HubState,
+) -> Result<(), Ending> {
+    let mut thawed = std::pin::pin!(hub.faults.thawed(id));
+    while hub.faults.is_frozen(id) {
+        tokio::select! {
+            biased;
+            filled = incoming.fill() => filled?,
+            () = &mut thawed => break,
+        }
+    }
+    Ok(())
 }

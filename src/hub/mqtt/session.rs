@@ -16,9 +16,11 @@ use super::Ending;
 use super::calls::Calls;
 use super::connect::{self, Accepted};
 use super::in_flight::InFlight;
+use super::late::Late;
 use super::rules;
 use super::wire::{Incoming, Outgoing};
 use crate::hub::connections::{Connection, Delivery, DesiredPatch, MethodCall};
+use crate::hub::faults::Acknowledgement;
 use crate::hub::telemetry::TelemetryMessage;
 use crate::hub::{HubError, HubState};
 use crate::protocol::identity::IdentityId;
@@ -40,6 +42,7 @@ pub(super) struct Session<'a, S> {
     calls: Calls,
     message_filters: Vec<String>,
     in_flight: InFlight,
+    late: Late,
     /// Telemetry of the packets that one read brought.
     received: Vec<TelemetryMessage>,
 }
@@ -59,6 +62,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             telemetry_topic: rules::telemetry_topic(&accepted.id),
             message_filters: rules::message_filters(&accepted.id),
             in_flight: InFlight::default(),
+            late: Late::default(),
             id: accepted.id,
             outgoing,
             connection: accepted.connection,
@@ -95,9 +99,12 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         let silence = tokio::time::sleep(limits.silence);
         let (mut expiry, mut silence) = (std::pin::pin!(expiry), std::pin::pin!(silence));
         let mut last_heard = Instant::now();
-        // Packets may have come with CONNECT.
-        self.handle_packets(incoming).await?;
         loop {
+            if self.hub.faults.is_frozen(&self.id) {
+                self.stay_frozen().await?;
+                last_heard = Instant::now();
+            }
+            self.handle_packets(incoming).await?;
             // In no fixed order: neither a busy client nor a busy twin may keep the other waiting.
             tokio::select! {
                 reason = &mut self.connection.closed => {
@@ -108,7 +115,6 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                 filled = incoming.fill(), if !self.outgoing.is_full() => {
                     filled?;
                     last_heard = Instant::now();
-                    self.handle_packets(incoming).await?;
                 }
                 Some(delivery) = self.connection.deliveries.recv(), if !self.outgoing.is_full() => {
                     match delivery {
@@ -119,6 +125,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                 () = self.connection.messages.notified(), if !self.outgoing.is_full() => {
                     self.send_messages().await?;
                 }
+                () = self.late.due() => {
+                    self.late.take().into_iter().for_each(|packet_id| self.outgoing.puback(packet_id));
+                }
                 () = &mut silence => {
                     let deadline = last_heard + limits.silence;
                     if deadline <= Instant::now() {
@@ -127,6 +136,17 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                     silence.as_mut().reset(deadline);
                 }
             }
+        }
+    }
+
+    /// Neither read nor write until the fault is cleared, or the connection ended from outside.
+    async fn stay_frozen(&mut self) -> Result<(), Ending> {
+        tokio::select! {
+            reason = &mut self.connection.closed => {
+                self.outgoing.discard();
+                Err(Ending::Closed(reason.unwrap_or_default()))
+            }
+            () = self.hub.faults.thawed(&self.id) => Ok(()),
         }
     }
 
@@ -234,9 +254,18 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             )));
         }
         if qos == QoS::AtLeastOnce {
-            self.outgoing.puback(packet_id);
+            self.acknowledge(packet_id);
         }
         Ok(())
+    }
+
+    fn acknowledge(&mut self, packet_id: u16) {
+        match self.hub.faults.acknowledgement(&self.id) {
+            Acknowledgement::Sent => self.outgoing.puback(packet_id),
+            Acknowledgement::SentTwice => (0..2).for_each(|_| self.outgoing.puback(packet_id)),
+            Acknowledgement::SentAfter(time) => self.late.add(packet_id, time),
+            Acknowledgement::Withheld => {}
+        }
     }
 
     /// The body is copied: as a slice it would keep its whole read buffer in memory.
@@ -281,11 +310,16 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             }
             filters.insert(filter.path.clone(), granted(filter.qos) as u8);
         }
+        if self.hub.faults.refuses_subscriptions(&self.id) {
+            self.outgoing.suback(subscribe.pkid, subscribe.filters.iter().map(|_| None));
+            return Ok(());
+        }
         if filters.len() > rules::MOST_FILTERS {
             return Err(Ending::closed("it subscribed to more than 5 topic filters"));
         }
         self.set_filters(filters).await?;
-        self.outgoing.suback(subscribe.pkid, subscribe.filters.iter().map(|filter| granted(filter.qos)));
+        self.outgoing
+            .suback(subscribe.pkid, subscribe.filters.iter().map(|filter| Some(granted(filter.qos))));
         Ok(())
     }
 

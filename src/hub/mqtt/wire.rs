@@ -113,6 +113,12 @@ impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
         Ok(())
     }
 
+    /// Forget what waits.
+    pub(super) fn discard(&mut self) {
+        self.buffer.clear();
+        self.unflushed = false;
+    }
+
     /// Send what waits and say goodbye.
     pub(super) async fn close(&mut self) {
         let goodbye = async {
@@ -132,8 +138,11 @@ impl<S: AsyncRead + AsyncWrite> Outgoing<S> {
         self.buffer.put_u16(packet_id);
     }
 
-    pub(super) fn suback(&mut self, packet_id: u16, granted: impl Iterator<Item = QoS>) {
-        let return_codes = granted.map(SubscribeReasonCode::Success).collect();
+    /// With what each filter was granted; none if it was refused.
+    pub(super) fn suback(&mut self, packet_id: u16, granted: impl Iterator<Item = Option<QoS>>) {
+        let code =
+            |granted: Option<QoS>| granted.map_or(SubscribeReasonCode::Failure, SubscribeReasonCode::Success);
+        let return_codes = granted.map(code).collect();
         self.write(&Packet::SubAck(SubAck { pkid: packet_id, return_codes }));
     }
 

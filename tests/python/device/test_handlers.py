@@ -349,3 +349,44 @@ def test_a_message_to_an_output_carries_its_name(back: Back, hub: LocalHub) -> N
     (seen,) = hub.telemetry()
     assert (seen.body, dict(seen.properties)) == (b"x", {"$.on": "out 1"})
     module.shutdown()
+
+
+def test_patches_can_be_iterated_until_the_shutdown(back: Back, client: IoTHubDeviceClient) -> None:
+    seen: queue.Queue[int] = queue.Queue()
+    ended = threading.Event()
+
+    def follow() -> None:
+        for patch in client.desired_properties_patches():
+            seen.put(patch["$version"])
+        ended.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    back.hub.wait_subscribed("d", None, "$iothub/twin/PATCH/properties/desired/#", timeout=SECONDS)
+    back.desire(a=1)
+    back.desire(a=2)
+    assert [seen.get(timeout=SECONDS) for _ in range(2)] == [2, 3]
+    client.shutdown()
+    assert ended.wait(SECONDS)
+
+
+def test_messages_and_methods_can_be_iterated_with_asyncio(back: Back) -> None:
+    async def test(client: aio.IoTHubDeviceClient) -> None:
+        back.hub.send_c2d_message("d", b"x")
+        async for message in client.messages():
+            assert message.data == b"x"
+            break
+        answering = asyncio.ensure_future(_answer_one(client))
+        loop = asyncio.get_running_loop()
+        topic = "$iothub/methods/POST/#"
+        await loop.run_in_executor(None, lambda: back.hub.wait_subscribed("d", None, topic, timeout=SECONDS))
+        answered = await loop.run_in_executor(None, lambda: back.invoke("echo", 1))
+        assert answered == (200, {"status": 200, "payload": 1})
+        await answering
+
+    with_asyncio(back, test)
+
+
+async def _answer_one(client: aio.IoTHubDeviceClient) -> None:
+    async for request in client.method_requests():
+        await client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.payload))
+        return

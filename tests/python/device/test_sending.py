@@ -115,3 +115,17 @@ def test_calls_end_at_their_time_while_the_link_is_lost(hub: LocalHub, connectio
             with pytest.raises(OperationTimeout, match=r"\((never sent|sent, not acknowledged)\)"):
                 call()
             assert 0.2 <= time.monotonic() - begin < 1
+
+
+def test_messages_are_counted(hub: LocalHub, connection_string: str) -> None:
+    with IoTHubDeviceClient.create_from_connection_string(connection_string) as client:
+        client.send_messages(["a", "b", "c"])
+        client.get_twin()
+        counted = {"sent": 3, "acknowledged": 3, "failed": 0, "queued": 0, "in_flight": 0, "reconnects": 0}
+        assert client.statistics == counted
+        hub.stop()
+        client.send_messages(["late"], timeout=0.1)
+        with pytest.raises(OperationTimeout):
+            client.get_twin(timeout=0.1)
+        statistics = client.statistics
+    assert (statistics["acknowledged"], statistics["failed"], statistics["queued"]) == (3, 1, 0)

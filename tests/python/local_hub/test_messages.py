@@ -49,6 +49,8 @@ def test_what_can_not_be_queued_is_the_right_exception(process: bool) -> None:
             hub.send_input_message(DEVICE, "nobody", "in", "x")
         with pytest.raises(ValueError, match="65536"):
             hub.send_c2d_message(DEVICE, bytes(1 << 17))
+        with pytest.raises(ValueError, match="surrogates"):
+            hub.send_c2d_message(DEVICE, "x", {"half": "\ud800"})
         with pytest.raises(ValueError, match="the input's name"):
             hub.send_input_message(DEVICE, MODULE, "", "x")
         with pytest.raises(OSError, match="has to be within two days"):

@@ -1,5 +1,7 @@
 //! A raw MQTT client: sends any packet, waits for packets and for the end.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use ferrohub::auth::SasKey;
 use ferrohub::protocol::identity::IdentityId;
@@ -162,6 +164,11 @@ impl MqttClient {
         let Packet::Publish(publish) = self.receive().await else { panic!("no message") };
         assert_eq!((publish.qos, publish.retain), (QoS::AtLeastOnce, false));
         (publish.topic, String::from_utf8(publish.payload.to_vec()).unwrap(), publish.pkid, publish.dup)
+    }
+
+    /// Whether nothing comes for so long, not even the end.
+    pub(crate) async fn silent_for(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.next_packet()).await.is_err()
     }
 
     /// Wait for an answer to everything sent so far; nothing else may come.
