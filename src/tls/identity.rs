@@ -39,7 +39,7 @@ impl Identity {
             return Err(refuse("no PEM certificate is in what was given as the device's certificate"));
         }
         let key = provider().key_provider.load_private_key(private_key(key, pass_phrase)?).map_err(|error| {
-            let text = "the device's private key is of a kind that can't be used; RSA from 2048 bits, ECDSA P-256 \
+            let text = "the device's private key is of a kind that can't be used; RSA from 2048 to 4096 bits, ECDSA P-256 \
                         and P-384, and Ed25519 can";
             refuse(text).caused_by(error)
         })?;
