@@ -19,6 +19,8 @@ pub(super) struct DesiredProperties {
     delivered: Option<u64>,
     /// What was known when the twin was asked for: an answer older than that is of another identity of the same name.
     asked_at: Option<u64>,
+    /// Whether something may have been missed before the first look was answered.
+    is_unsure: bool,
     /// Patches that came after a gap, until the twin has been read.
     held: BTreeMap<u64, Bytes>,
 }
@@ -66,6 +68,12 @@ impl DesiredProperties {
         self.asked_at = self.known;
     }
 
+    /// The twin is being asked for after a reconnect. If no look before was answered, nobody knows what was missed.
+    pub(super) fn asked_again(&mut self) {
+        self.asked();
+        self.is_unsure = self.known.is_none();
+    }
+
     /// The twin was read: deliver what the program has missed, then what had to wait for it.
     pub(super) fn refreshed(&mut self, twin: &[u8]) -> Outcome {
         let mut deliver = Vec::new();
@@ -85,6 +93,8 @@ impl DesiredProperties {
                 }
                 // Overtaken by a patch.
                 Some(_) => {}
+                // Better told twice than never; version 1 is the empty section of a new identity.
+                None if self.is_unsure && version > 1 => self.deliver_section(section, version, &mut deliver),
                 None => self.known = Some(version),
             }
         }
@@ -160,6 +170,17 @@ mod tests {
         let mut desired = DesiredProperties::default();
         assert_eq!(desired.refreshed(&twin(7)), NOTHING);
         assert_eq!(desired.refreshed(&twin(7)), NOTHING);
+    }
+
+    #[test]
+    fn a_connection_lost_before_the_first_look_hides_no_change() {
+        let mut desired = DesiredProperties::default();
+        desired.asked();
+        desired.asked_again();
+        assert_eq!(desired.refreshed(&twin(2)), delivered(&[r#"{"a": 1.0,"$version":2}"#]));
+        let mut unchanged = DesiredProperties::default();
+        unchanged.asked_again();
+        assert_eq!(unchanged.refreshed(&twin(1)), NOTHING);
     }
 
     #[test]

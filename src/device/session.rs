@@ -306,7 +306,7 @@ impl Session {
         if self.options.ensure_desired_properties
             && self.outbound.subscriptions().contains(topics::DESIRED_PATCHES)
         {
-            self.desired.asked();
+            self.desired.asked_again();
             self.outbound.push_first(desired_properties_request());
         }
         if !session_present {
