@@ -11,7 +11,7 @@ from support import ROOT, run
 
 README = (ROOT / "README.md").read_text("utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-PRINTED = ["21\n", "21\n", "enabled\n"]
+PRINTED = ["21\n", "21\n", "1000\n", "enabled\n"]
 
 
 def test_every_program_prints_what_it_should(hub: LocalHub) -> None:

@@ -68,13 +68,13 @@ def _handler_property(kind: str, documentation: str) -> property:
 class GenericIoTHubClient(AbstractIoTHubClient):
     """What clients of devices and modules have in common."""
 
+    _make_handlers: Callable[[], Handlers]
+    """Given by each way to wait."""
+
     def __init__(self, core: DeviceClient) -> None:
         super().__init__(core)
         self._handlers: Handlers | None = None
         self._receives_by: str | None = None  # "calls" or "handlers": one excludes the other
-
-    def _make_handlers(self) -> Handlers:
-        raise NotImplementedError  # by each way to wait
 
     def _receive_by_calls(self) -> None:
         if self._receives_by == "handlers":
