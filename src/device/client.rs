@@ -59,6 +59,12 @@ impl Client {
         Ok(Self { options, control, requests, shared, subscribed: Mutex::default() })
     }
 
+    /// `device` or `device/module`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.options.client_id()
+    }
+
     /// Whether the client is connected at this moment.
     #[must_use]
     pub fn is_connected(&self) -> bool {

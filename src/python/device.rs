@@ -119,6 +119,11 @@ impl DeviceClient {
     }
 
     #[getter]
+    fn client_id(&self) -> String {
+        self.client.id()
+    }
+
+    #[getter]
     fn connected(&self) -> bool {
         self.process == std::process::id() && self.client.is_connected()
     }

@@ -5,6 +5,7 @@ A call is prepared here as an operation of the core; the clients differ only in 
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from ferrohub._frames import one_frame
@@ -45,6 +46,16 @@ def warn_deprecated(method: str, replacement: str) -> None:
     )
 
 
+STATE_LOGGER = "azure.iot.device.iothub.abstract_clients"
+"""Where programs look for "Connection State - Connected"."""
+
+
+def _connections_are_logged() -> bool:
+    """Whether the program has asked for these lines: only then a client without handlers follows its news."""
+    logging = sys.modules.get("logging")
+    return logging is not None and logging.getLogger(STATE_LOGGER).isEnabledFor(logging.INFO)
+
+
 def _handler_property(kind: str, documentation: str) -> property:
     """A property that holds the handler of a kind; setting it subscribes, setting None ends that."""
 
@@ -75,6 +86,8 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         super().__init__(core)
         self._handlers: Handlers | None = None
         self._receives_by: str | None = None  # "calls" or "handlers": one excludes the other
+        if _connections_are_logged():
+            self._handlers = self._make_handlers()
 
     def _receive_by_calls(self) -> None:
         if self._receives_by == "handlers":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Run = Callable[[Callable[[], Any], Done], None]
 
 logger = logging.getLogger("azure.iot.device")
+state_logger = logging.getLogger("azure.iot.device.iothub.abstract_clients")
 
 AT_ONCE = {"desired_patch": 1, "message": 4, "method": 4, "event": 1}
 """How many calls of a kind may run at a time."""
@@ -109,18 +110,28 @@ class Handlers:
         if event == "token_expiring":
             token_handler = self._handlers.get("token")
             return token_handler() if token_handler else None
-        if reason is not None:
-            coroutines.append(self._background(public_error(CoreError(*reason))))
+        failure = None if reason is None else public_error(CoreError(*reason))
+        self._log(event, failure)
+        if failure is not None:
+            coroutines.append(self._background(failure))
         state_handler = self._handlers.get("state")
         if event != "failed" and state_handler:
             coroutines.append(state_handler())
         return _all(coroutines)
 
+    def _log(self, event: str, failure: Exception | None) -> None:
+        """One line for each event, with the client and the reason."""
+        name, reason = self._core.client_id, "" if failure is None else f": {failure}"
+        if event == "failed":
+            state_logger.info("Connection State - not made again yet (%s)%s", name, reason)
+        else:
+            state_logger.info("Connection State - %s (%s)%s", event.capitalize(), name, reason)
+
     def _background(self, error: BaseException) -> Any:
         """Report an error that no call waits for; a coroutine if the handler is one."""
         handler = self._handlers.get("background")
         if handler is None:
-            logger.warning("Exception caught in background thread.  Unable to handle.", exc_info=error)
+            logger.warning("Exception caught in background thread.  Unable to handle. %s", error)
             return None
         return handler(error)
 

@@ -390,3 +390,20 @@ async def _answer_one(client: aio.IoTHubDeviceClient) -> None:
     async for request in client.method_requests():
         await client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.payload))
         return
+
+
+def test_each_change_of_the_connection_is_one_line_in_the_log(back: Back, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="azure.iot.device")
+    with IoTHubDeviceClient.create_from_connection_string(back.connection_string) as client:
+        client.connect()
+        back.hub.faults.drop("d")
+        client.send_message("x")
+        client.disconnect()
+        while not any(record.message.endswith("Disconnected (d)") for record in list(caplog.records)):
+            threading.Event().wait(0.01)
+    states = [record.message for record in caplog.records if record.name.endswith("iothub.abstract_clients")]
+    assert states[0] == "Connection State - Connected (d)"
+    assert states[1].startswith("Connection State - Disconnected (d): Lost connection to IoTHub: ")
+    assert states[-1] == "Connection State - Disconnected (d)"
+    assert not any(record.exc_info for record in caplog.records)
+    assert "SharedAccess" not in caplog.text
