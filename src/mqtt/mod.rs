@@ -9,14 +9,16 @@
 //! rumqttc supplies packets and codec only; its event loop tells no caller about acknowledgements
 //! (docs/architecture.md).
 
+mod counts;
 mod dial;
 mod link;
 mod outbound;
 mod request;
 
+pub use counts::MessageCounts;
 pub use dial::dial;
 pub use link::{Dialogue, Link};
-pub use outbound::{MessageCounts, Outbound};
+pub use outbound::Outbound;
 pub use request::{Operation, Promise, Receipt, Reply, Request, receipt};
 
 /// The largest packet either side takes: IoT Hub's messages end at 256 KiB, topics and headers come on top.

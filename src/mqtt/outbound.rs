@@ -11,23 +11,9 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{SubAck, Subscribe, SubscribeReasonCode, Unsubscribe};
 use tokio::time::Instant;
 
+use super::counts::{MessageCounts, is_message};
 use super::request::{Operation, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
-
-/// How many messages took which way; calls and subscriptions are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageCounts {
-    /// Written to a connection, each once however often it was repeated.
-    pub sent: u64,
-    /// Acknowledged by the hub.
-    pub acknowledged: u64,
-    /// Ended with an error: refused, late, cancelled.
-    pub failed: u64,
-    /// Waiting to be written.
-    pub queued: u64,
-    /// Written, and neither acknowledged nor failed.
-    pub in_flight: u64,
-}
 
 /// Requests without an outcome; `P` is what the owner's own requests are for.
 #[derive(Debug)]
@@ -328,26 +314,6 @@ impl<P: PartialEq> Outbound<P> {
         }
         self.earliest_deadline = self.pending().filter_map(|request| request.deadline).min();
     }
-}
-
-impl MessageCounts {
-    fn lose_queued<P>(&mut self, request: &Request<P>) {
-        if is_message(request) {
-            self.queued -= 1;
-            self.failed += 1;
-        }
-    }
-
-    fn lose_in_flight<P>(&mut self, request: &Request<P>) {
-        if is_message(request) {
-            self.in_flight -= 1;
-            self.failed += 1;
-        }
-    }
-}
-
-fn is_message<P>(request: &Request<P>) -> bool {
-    matches!(request.operation, Operation::Publish(_))
 }
 
 fn is_abandoned<P>(request: &Request<P>) -> bool {

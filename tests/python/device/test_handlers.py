@@ -394,13 +394,15 @@ async def _answer_one(client: aio.IoTHubDeviceClient) -> None:
 
 def test_each_change_of_the_connection_is_one_line_in_the_log(back: Back, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="azure.iot.device")
+    told: queue.Queue[None] = queue.Queue()
     with IoTHubDeviceClient.create_from_connection_string(back.connection_string) as client:
+        client.on_connection_state_change = lambda: told.put(None)
         client.connect()
         back.hub.faults.drop("d")
         client.send_message("x")
         client.disconnect()
-        while not any(record.message.endswith("Disconnected (d)") for record in list(caplog.records)):
-            threading.Event().wait(0.01)
+        for _ in range(4):  # connected, lost, connected again, disconnected
+            told.get(timeout=SECONDS)
     states = [record.message for record in caplog.records if record.name.endswith("iothub.abstract_clients")]
     assert states[0] == "Connection State - Connected (d)"
     assert states[1].startswith("Connection State - Disconnected (d): Lost connection to IoTHub: ")
