@@ -312,7 +312,8 @@ impl Session {
         if !session_present {
             self.resubscribe();
         }
-        if self.reconnecting {
+        // A renewal is no loss.
+        if self.reconnecting && self.last_failure.is_some() {
             self.shared.reconnects.fetch_add(1, Ordering::Relaxed);
         }
         self.reconnecting = self.options.connection_retry;
@@ -373,6 +374,7 @@ impl Session {
             tokio::spawn(say_goodbye(*link));
             return self.dial();
         }
+        self.last_failure = Some(error.clone());
         self.backoff.connection_lived(since.elapsed());
         if self.reconnecting {
             return self.wait_to_retry();

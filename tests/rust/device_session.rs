@@ -395,6 +395,7 @@ async fn the_token_is_renewed_before_it_expires_and_nothing_in_flight_is_sent_tw
     assert_eq!((next.dup, &next.payload[..]), (false, &b"y"[..]));
     connection.acknowledge(&next).await;
     soon(queued).await.unwrap();
+    assert_eq!(client.statistics().1, 0, "a renewal is no reconnect");
 }
 
 #[tokio::test]
