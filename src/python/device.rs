@@ -272,7 +272,8 @@ fn kind_of(name: &str) -> PyResult<Kind> {
 }
 
 fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
-    timeout.map(seconds).transpose().map_err(|error| to_python(&error))
+    let refuse = |error: Error| pyo3::exceptions::PyValueError::new_err(error.message().to_owned());
+    timeout.map(seconds).transpose().map_err(refuse)
 }
 
 fn seconds(number: f64) -> Result<Duration> {

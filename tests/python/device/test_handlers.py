@@ -409,3 +409,13 @@ def test_each_change_of_the_connection_is_one_line_in_the_log(back: Back, caplog
     assert states[-1] == "Connection State - Disconnected (d)"
     assert not any(record.exc_info for record in caplog.records)
     assert "SharedAccess" not in caplog.text
+
+
+def test_a_first_receive_ends_at_its_time_also_when_the_hub_is_gone(
+    hub: LocalHub, client: IoTHubDeviceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ferrohub.device.base.NO_WAIT_TIMEOUT", 0.1)
+    client.connect()
+    hub.stop()
+    assert client.receive_message(timeout=0.1) is None
+    assert client.receive_method_request(block=False) is None

@@ -139,3 +139,10 @@ def test_a_call_that_runs_out_of_time_says_what_keeps_the_client_away(
         registry.delete_device("d")
         with pytest.raises(OperationTimeout, match=r"never sent.*refused \"d\".*not authorised"):
             client.get_twin(timeout=3)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), 1e300])
+def test_an_impossible_time_is_a_value_error(connection_string: str, timeout: float) -> None:
+    client = IoTHubDeviceClient.create_from_connection_string(connection_string)
+    with client, pytest.raises(ValueError, match=r"s is not possible$"):
+        client.send_message("x", timeout=timeout)
