@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use percent_encoding::percent_decode_str;
 
 use super::entity::{Authentication, Identity};
-use super::keys::OwnerKey;
 use crate::auth::{SasKey, SasToken};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -91,13 +90,6 @@ impl Access {
     #[must_use]
     pub fn owner_key(&self) -> &str {
         &self.owner_key
-    }
-
-    /// Whether the key is the one that every local hub has by default: then only this machine may
-    /// reach the hub.
-    #[must_use]
-    pub fn has_well_known_key(&self) -> bool {
-        OwnerKey::WellKnown.accepts(&self.owner_key)
     }
 
     /// Whether a host name stands for this hub: its own, or any that means this machine. A port is
@@ -198,7 +190,7 @@ mod tests {
     const NOW: u64 = 1_700_000_000;
 
     fn access() -> Access {
-        Access::new("myhub.azure-devices.net", &OwnerKey::WellKnown.choose()).unwrap()
+        Access::new("myhub.azure-devices.net", &crate::hub::OwnerKey::WellKnown.choose()).unwrap()
     }
 
     fn token(access: &Access, policy: &str, host: &str, expires: u64) -> SasToken {
@@ -304,6 +296,5 @@ mod tests {
         for key in ["", "!", "a2V5Z"] {
             assert!(Access::new("localhost", key).is_err_and(|error| error.kind() == ErrorKind::InvalidKey));
         }
-        assert!(access().has_well_known_key());
     }
 }

@@ -73,6 +73,11 @@ impl Hub {
     /// can't; the text says what to do.
     pub async fn start(options: HubOptions) -> Result<Self> {
         let public_name = public_name(&options)?;
+        if public_name.is_some() && options.key.is_given_well_known() {
+            let text = "a hub that other machines reach can't have the key that every local hub has: \
+                        name another one, or none, to have it made";
+            return Err(Error::new(ErrorKind::InvalidKey, text));
+        }
         let reach = if public_name.is_some() { Reach::Everywhere } else { Reach::Loopback };
         let ports = Ports::listen(reach, options.port, options.standard_ports).await?;
         let home = options.home.clone().or_else(home::data_dir);

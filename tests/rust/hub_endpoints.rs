@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ferrohub::error::ErrorKind;
-use ferrohub::hub::{Hub, HubOptions};
+use ferrohub::hub::{Hub, HubOptions, OwnerKey};
 use rumqttc::mqttbytes::v4::Packet;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -107,6 +107,25 @@ async fn a_taken_port_is_a_clear_error() {
     let error = Hub::start(HubOptions { port, ..HubOptions::default() }).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::System);
     assert!(error.to_string().contains(&format!("port {port} is taken")), "{error}");
+}
+
+#[tokio::test]
+async fn a_hub_that_others_reach_never_has_the_key_that_everyone_knows() {
+    let local = TestHub::start().await;
+    let connection_string = local.hub.connection_string();
+    let known = connection_string.rsplit_once("SharedAccessKey=").unwrap().1;
+    for key in [known.to_owned(), format!("{known}\n")] {
+        let home = tempfile::tempdir().unwrap();
+        let options = HubOptions {
+            host_name: Some("hub.example.test".into()),
+            key: OwnerKey::Given(key),
+            home: Some(home.path().to_owned()),
+            ..HubOptions::default()
+        };
+        let error = Hub::start(options).await.err().expect("it must not start");
+        assert_eq!(error.kind(), ErrorKind::InvalidKey);
+        assert!(!error.to_string().contains(known));
+    }
 }
 
 #[tokio::test]

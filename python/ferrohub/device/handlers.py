@@ -12,6 +12,7 @@ import threading
 
 from ferrohub._native import CoreError
 from ferrohub.device._errors import public_error, translated
+from ferrohub.device.base import STATE_LOGGER
 from ferrohub.device.received import MODELS
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Run = Callable[[Callable[[], Any], Done], None]
 
 logger = logging.getLogger("azure.iot.device")
-state_logger = logging.getLogger("azure.iot.device.iothub.abstract_clients")
+state_logger = logging.getLogger(STATE_LOGGER)
 
 AT_ONCE = {"desired_patch": 1, "message": 4, "method": 4, "event": 1}
 """How many calls of a kind may run at a time."""
