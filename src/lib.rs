@@ -8,6 +8,7 @@
 //!
 //! On it stand the parties, which know nothing of one another:
 //! - [`device`]: the client of a device or module.
+//! - [`provisioning`]: the client of the Device Provisioning Service.
 //! - [`service`]: the client of a back end: REST.
 //! - [`hub`]: the local hub, a second opinion on the protocol.
 //!
@@ -25,6 +26,7 @@ pub mod hub;
 pub mod mqtt;
 pub mod net;
 pub mod protocol;
+pub mod provisioning;
 pub mod service;
 pub mod tls;
 

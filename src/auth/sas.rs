@@ -56,6 +56,20 @@ impl SasKey {
         Self(bytes)
     }
 
+    /// The key of a device in an enrollment group: the HMAC-SHA256 of its registration id with the group's key.
+    ///
+    /// <https://learn.microsoft.com/azure/iot-dps/concepts-symmetric-key-attestation#group-enrollments>
+    #[must_use]
+    pub fn derive(&self, registration_id: &str) -> Self {
+        Self(self.sign(registration_id).to_vec())
+    }
+
+    /// The key in base64, for those who are to have it.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(&self.0)
+    }
+
     /// The HMAC-SHA256 of a text.
     #[must_use]
     pub fn sign(&self, text: &str) -> [u8; 32] {
@@ -200,6 +214,14 @@ mod tests {
             key.device_token("myhub.test-devices.net/devices/dev1/modules/mod1", 1_795_421_850),
             "SharedAccessSignature sr=myhub.test-devices.net%2Fdevices%2Fdev1%2Fmodules%2Fmod1&sig=yjxGa5W8QQrdxgVa0yxFxS0ixDt1LlpPQ5Ov%2Fsu%2B5fc%3D&se=1795421850"
         );
+    }
+
+    #[test]
+    fn a_key_is_derived_from_its_groups_as_documented() {
+        let group =
+            "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+        let device = SasKey::from_base64(group).unwrap().derive("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6");
+        assert_eq!(device.to_base64(), "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
     }
 
     #[test]

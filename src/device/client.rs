@@ -18,12 +18,7 @@ use super::options::Options;
 use super::session::{Control, Session, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, receipt};
-use crate::net::{Target, WebSocketEndpoint};
-use crate::protocol::{topics, websocket};
-use crate::tls;
-
-const MQTT_OVER_WEBSOCKET: WebSocketEndpoint =
-    WebSocketEndpoint { path: websocket::PATH, subprotocol: websocket::MQTT };
+use crate::protocol::topics;
 
 /// A device or module client. Dropped, it disconnects.
 pub struct Client {
@@ -39,18 +34,9 @@ impl Client {
     /// A client that isn't connected yet; its session runs on this runtime.
     ///
     /// # Errors
-    /// `TlsOption`, `InvalidArgument` or `System` if there is nobody to trust.
+    /// Those of [`crate::mqtt::Route::target`].
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
-        let (host, port) = options.address()?;
-        let identity = options.credentials.identity();
-        let tls = tls::device_config(host, &options.roots, identity, options.cipher_suites.as_deref())?;
-        let target = Target {
-            host: host.to_owned(),
-            port,
-            tls: Arc::new(tls),
-            proxy: options.proxy.clone(),
-            websocket: options.websockets.then_some(MQTT_OVER_WEBSOCKET),
-        };
+        let target = options.route().target()?;
         let (control, controls) = unbounded_channel();
         let (requests, incoming) = unbounded_channel();
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{Packet, PubAck, Publish};
+use rumqttc::mqttbytes::v4::{Packet, Publish};
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -17,7 +17,7 @@ use super::incoming::{ConnectionEvent, MethodCall, ReceivedMessage};
 use super::options::Options;
 use super::session::Shared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Dialogue, Operation, Outbound, Reply, Request};
+use crate::mqtt::{Dialogue, Operation, Outbound, Reply, Request, acknowledge};
 use crate::protocol::topics::{
     self, MethodRequest, is_desired_patch, parse_cloud_to_device, parse_input, parse_method_request,
     parse_twin_response,
@@ -200,16 +200,6 @@ pub(super) fn desired_properties_request() -> Request<Purpose> {
         reply: Reply::Owner(Purpose::DesiredProperties),
         deadline: Some(Instant::now() + OWN_REQUEST_TIME),
     }
-}
-
-fn acknowledge(publish: &Publish, output: &mut BytesMut) -> Result<()> {
-    if publish.qos == QoS::AtMostOnce {
-        return Ok(());
-    }
-    let encoded = PubAck::new(publish.pkid).write(output);
-    let malformed =
-        |error| Error::new(ErrorKind::Protocol, "an acknowledgement could not be encoded").caused_by(error);
-    encoded.map(drop).map_err(malformed)
 }
 
 /// The hub's sentence in the body of a refused twin request.

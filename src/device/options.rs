@@ -6,9 +6,9 @@ use rustls::SupportedCipherSuite;
 
 use crate::auth::quote_component;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::mqtt::Route;
 use crate::net::Proxy;
-use crate::tls::{Roots, split_port};
+use crate::tls::Roots;
 
 use super::credentials::Credentials;
 
@@ -16,10 +16,6 @@ use super::credentials::Credentials;
 const API_VERSION: &str = "2019-10-01";
 /// The one it speaks for a client that names its model.
 const MODEL_API_VERSION: &str = "2020-09-30";
-/// MQTT over TLS.
-const MQTT_PORT: u16 = 8883;
-/// MQTT over WebSockets.
-const WEBSOCKET_PORT: u16 = 443;
 
 /// Everything a client needs to know.
 #[derive(Clone, Debug)]
@@ -127,21 +123,17 @@ impl Options {
         }
     }
 
-    /// Host and port to connect to.
-    ///
-    /// # Errors
-    /// `InvalidArgument` if what follows the colon is no port.
-    pub fn address(&self) -> Result<(&str, u16)> {
-        let name = self.gateway_host_name.as_deref().unwrap_or(&self.host_name);
-        let (host, port) = split_port(name);
-        if port.is_none() && name.len() > host.len() && !host.contains(':') {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("the host name {name:?} has no valid port"),
-            ));
+    /// How to get to the hub, or to the gateway in front of it.
+    #[must_use]
+    pub fn route(&self) -> Route<'_> {
+        Route {
+            host_name: self.gateway_host_name.as_deref().unwrap_or(&self.host_name),
+            websockets: self.websockets,
+            proxy: self.proxy.as_ref(),
+            roots: &self.roots,
+            identity: self.credentials.identity(),
+            cipher_suites: self.cipher_suites.as_deref(),
         }
-        let usual = if self.websockets { WEBSOCKET_PORT } else { MQTT_PORT };
-        Ok((host, port.unwrap_or(usual)))
     }
 }
 
@@ -172,16 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_the_host_name_and_a_gateway_decide_where_to_connect() {
+    fn a_gateway_is_connected_to_in_place_of_the_hub() {
         let mut client = options(None);
-        assert_eq!(client.address().unwrap(), ("localhost", 8883));
-        client.host_name = "localhost:8443".into();
-        assert_eq!(client.address().unwrap(), ("localhost", 8443));
+        assert_eq!(client.route().host_name, "localhost");
         client.gateway_host_name = Some("edge".into());
-        assert_eq!(client.address().unwrap(), ("edge", 8883));
-        client.websockets = true;
-        assert_eq!(client.address().unwrap(), ("edge", 443));
-        client.gateway_host_name = Some("edge:99999".into());
-        assert!(client.address().is_err());
+        assert_eq!(client.route().host_name, "edge");
+        assert!(client.user_name().starts_with("localhost/"));
     }
 }

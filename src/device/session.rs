@@ -13,25 +13,22 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rumqttc::mqttbytes::v4::{Connect, Disconnect};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
-use super::credentials::{Credentials, Password, Token};
+use super::credentials::{Credentials, Token};
 use super::desired::DesiredProperties;
 use super::incoming::{ConnectionEvent, Inboxes};
 use super::options::Options;
 use super::retry::Backoff;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Link, MessageCounts, Operation, Outbound, Promise, Reply, Request, dial};
+use crate::mqtt::{Link, MessageCounts, Operation, Outbound, Promise, Reply, Request, connect_packet, dial};
 use crate::net::{BoxedStream, Target};
 use crate::protocol::topics;
 
 /// How long a renewal waits for what is in flight before it goes on without.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// How long a closing connection may take to say goodbye.
-const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 type ClientLink = Link<BoxedStream>;
 type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
@@ -243,7 +240,7 @@ impl Session {
 
     async fn disconnect(&mut self) {
         if let Phase::Online(link, _) = self.leave_phase(None) {
-            say_goodbye(*link).await;
+            link.disconnect().await;
         }
         self.reconnecting = false;
         self.intake.take_all(&mut self.outbound);
@@ -284,18 +281,12 @@ impl Session {
 
     fn dial(&mut self) {
         let password = self.credentials.password(&self.options.resource(), self.options.clock.unix_millis());
-        let connect = self.connect_packet(&password);
+        let options = &self.options;
+        let (client_id, user_name) = (options.client_id(), options.user_name());
+        let connect = connect_packet(client_id, options.keep_alive_seconds, user_name, &password.text);
         self.next_renewal = password.renew_unix_millis;
         let target = self.target.clone();
         self.phase = Phase::Connecting(Box::pin(async move { dial(&target, &connect).await }));
-    }
-
-    fn connect_packet(&self, password: &Password) -> Connect {
-        let mut connect = Connect::new(self.options.client_id());
-        connect.keep_alive = self.options.keep_alive_seconds;
-        connect.clean_session = false;
-        connect.set_login(self.options.user_name(), password.text.as_str());
-        connect
     }
 
     fn connected(&mut self, mut link: ClientLink, session_present: bool) {
@@ -371,7 +362,7 @@ impl Session {
             return;
         };
         if renewing {
-            tokio::spawn(say_goodbye(*link));
+            tokio::spawn(link.disconnect());
             return self.dial();
         }
         self.last_failure = Some(error.clone());
@@ -399,11 +390,5 @@ impl Session {
         self.outbound.pause(true);
         let limit = u64::try_from(DRAIN_TIME.as_millis()).unwrap_or(u64::MAX);
         self.renew_unix_millis = Some(self.options.clock.unix_millis() + limit);
-    }
-}
-
-async fn say_goodbye(mut link: ClientLink) {
-    if Disconnect.write(link.output()).is_ok() {
-        link.close(CLOSE_TIME).await;
     }
 }

@@ -13,6 +13,21 @@ use crate::net::{self, BoxedStream, Target};
 /// For the CONNACK, as in the official package.
 const CONNACK_TIME: Duration = Duration::from_secs(60);
 
+/// The CONNECT of every client: its session outlives the connection. Without a password only the name is sent.
+#[must_use]
+pub fn connect_packet(
+    client_id: String,
+    keep_alive_seconds: u16,
+    user_name: String,
+    password: &str,
+) -> Connect {
+    let mut connect = Connect::new(client_id);
+    connect.keep_alive = keep_alive_seconds;
+    connect.clean_session = false;
+    connect.set_login(user_name, password);
+    connect
+}
+
 /// Connect and log in. Resolves with the link and whether the hub still had this client's session.
 ///
 /// # Errors

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rumqttc::mqttbytes;
-use rumqttc::mqttbytes::v4::{Packet, PingReq};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{Disconnect, Packet, PingReq, PubAck, Publish};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -21,6 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How much is read at once, and how much may wait to be written before the owner is asked for more.
 const BUFFER: usize = 64 * 1024;
+/// How long a closing connection may take to say goodbye.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// What the owner of a link does with packets.
 pub trait Dialogue {
@@ -96,13 +99,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         .await
     }
 
-    /// Write what is in the buffer and close the stream; for at most this long.
-    pub async fn close(mut self, limit: Duration) {
+    /// Write what is in the buffer and a DISCONNECT, and close the stream; within a second.
+    pub async fn disconnect(mut self) {
         let goodbye = async {
+            // A packet without fields is always encoded.
+            let _ = Disconnect.write(&mut self.output);
             let _ = self.stream.write_all(&self.output).await;
             let _ = self.stream.shutdown().await;
         };
-        let _ = tokio::time::timeout(limit, goodbye).await;
+        let _ = tokio::time::timeout(CLOSE_TIME, goodbye).await;
     }
 
     fn poll(&mut self, context: &mut Context<'_>, dialogue: &mut impl Dialogue) -> Poll<Error> {
@@ -212,6 +217,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 }
 
+/// Write the PUBACK that a message asks for.
+///
+/// # Errors
+/// `Protocol` if it can't be encoded.
+pub fn acknowledge(publish: &Publish, output: &mut BytesMut) -> Result<()> {
+    if publish.qos == QoS::AtMostOnce {
+        return Ok(());
+    }
+    let encoded = PubAck::new(publish.pkid).write(output);
+    let malformed =
+        |error| Error::new(ErrorKind::Protocol, "an acknowledgement could not be encoded").caused_by(error);
+    encoded.map(drop).map_err(malformed)
+}
+
 fn lost(error: io::Error) -> Error {
     Error::new(ErrorKind::ConnectionDropped, "the connection to the hub was lost").caused_by(error)
 }
@@ -220,8 +239,6 @@ fn lost(error: io::Error) -> Error {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use rumqttc::mqttbytes::QoS;
-    use rumqttc::mqttbytes::v4::Publish;
     use tokio::io::{DuplexStream, duplex};
 
     const KEEP_ALIVE: Duration = Duration::from_secs(60);

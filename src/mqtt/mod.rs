@@ -4,7 +4,7 @@
 //! - [`Outbound`]: requests without an outcome yet: queued, in flight, awaiting an answer. It outlives
 //!   connections, so that its owner decides what is replayed.
 //! - [`Link`]: one connection: framing, batching, keep-alive.
-//! - [`dial`]: how a link is made: a stream from [`crate::net`], then CONNECT.
+//! - [`Route`] and [`dial`]: how a link is made: a stream from [`crate::net`], then CONNECT.
 //!
 //! rumqttc supplies packets and codec only; its event loop tells no caller about acknowledgements
 //! (docs/architecture.md).
@@ -14,12 +14,14 @@ mod dial;
 mod link;
 mod outbound;
 mod request;
+mod route;
 
 pub use counts::MessageCounts;
-pub use dial::dial;
-pub use link::{Dialogue, Link};
+pub use dial::{connect_packet, dial};
+pub use link::{Dialogue, Link, acknowledge};
 pub use outbound::Outbound;
 pub use request::{Operation, Promise, Receipt, Reply, Request, receipt};
+pub use route::Route;
 
 /// The largest packet either side takes: IoT Hub's messages end at 256 KiB, topics and headers come on top.
 pub const MAX_PACKET: usize = 300 * 1024;

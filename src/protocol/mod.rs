@@ -3,6 +3,7 @@
 pub mod error_code;
 pub mod identity;
 pub mod properties;
+pub mod provisioning;
 pub mod timestamp;
 pub mod topics;
 pub mod twin;

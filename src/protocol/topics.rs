@@ -190,12 +190,12 @@ pub fn parse_input<'a>(topic: &'a str, device: &str, module: &str) -> Option<(St
     Some((unquote(name)?, properties))
 }
 
-fn unquote(text: &str) -> Option<String> {
+pub(super) fn unquote(text: &str) -> Option<String> {
     percent_encoding::percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
 /// The decoded value of a key in `?key=value&key=value`.
-fn query_value(query: &str, key: &str) -> Option<String> {
+pub(super) fn query_value(query: &str, key: &str) -> Option<String> {
     let pairs = query.strip_prefix('?')?.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| *name == key)?;
     unquote(value)

@@ -11,6 +11,7 @@ mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;
 mod hub_sessions;
+mod provisioning_client;
 mod proxies;
 mod scripted_hub;
 mod support;

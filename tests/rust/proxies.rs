@@ -44,7 +44,7 @@ async fn proxy(kind: ProxyKind, steps: Steps, way: Option<u16>) -> (Proxy, JoinH
 }
 
 fn port_of(options: &Options) -> u16 {
-    options.address().unwrap().1
+    options.route().target().unwrap().port
 }
 
 /// A client connects through a proxy of this kind; what the proxy was asked, and the port.

@@ -56,12 +56,22 @@ impl ScriptedHub {
         Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)), certificate: made.cert.pem() }
     }
 
+    /// Its name, for clients.
+    pub(crate) fn host_name(&self) -> String {
+        format!("localhost:{}", self.listener.local_addr().unwrap().port())
+    }
+
+    /// Whom its clients trust.
+    pub(crate) fn roots(&self) -> Roots {
+        Roots::Pem(self.certificate.clone())
+    }
+
     /// Options of a module client of this hub.
     pub(crate) fn options(&self) -> Options {
-        let host = format!("localhost:{}", self.listener.local_addr().unwrap().port());
+        let host = self.host_name();
         let credentials = Credentials::key(SasKey::from_bytes(b"foobar".to_vec()));
         let mut options = Options::new(host, "dev1".into(), Some("mod1".into()), credentials);
-        options.roots = Roots::Pem(self.certificate.clone());
+        options.roots = self.roots();
         options
     }
 

@@ -1,0 +1,230 @@
+//! One registration: ask to be registered, then ask how far it is until the service has decided.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::conversation::{Answer, Conversation};
+use super::options::Options;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::Target;
+use crate::protocol::provisioning;
+
+/// How long the service may take for one answer.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// The pause before the next question where the service names none; after the first answer always, as in the
+/// official package.
+const USUAL_PAUSE: Duration = Duration::from_secs(2);
+/// How many connections in a row may be lost without an answer while the service is at work.
+const MOST_LOSSES: u32 = 3;
+
+/// A registration under way.
+pub(super) struct Registration<'a> {
+    options: &'a Options,
+    target: &'a Target,
+    body: Bytes,
+    deadline: Option<Instant>,
+    /// What the service calls this registration, once it is at work on it.
+    operation: Option<String>,
+    /// Connections lost since the last answer.
+    losses: u32,
+}
+
+/// What an answer leaves to do.
+enum Next {
+    /// Nothing: this is where the device belongs.
+    Assigned(Bytes),
+    /// Ask after this pause.
+    AskAfter(Duration),
+}
+
+/// What the service answers: how far it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    operation_id: Option<String>,
+    status: Option<String>,
+    registration_state: Option<Refusal>,
+}
+
+/// Why the service refuses, in the body of an answer or in the state of a failed registration.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Refusal {
+    error_code: Option<u64>,
+    #[serde(alias = "errorMessage")]
+    message: Option<String>,
+    tracking_id: Option<String>,
+}
+
+impl<'a> Registration<'a> {
+    /// `payload` is JSON, for the service's allocation policy.
+    pub(super) fn new(
+        options: &'a Options,
+        target: &'a Target,
+        payload: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Self> {
+        let body = request_body(payload, &options.registration_id)?;
+        Ok(Self { options, target, body, deadline, operation: None, losses: 0 })
+    }
+
+    /// Carry it to its end; the service's last answer.
+    pub(super) async fn run(mut self) -> Result<Bytes> {
+        loop {
+            match self.over_one_connection().await {
+                Err(error) if self.is_worth_another_connection(&error) => {
+                    self.losses += 1;
+                    let pause = async {
+                        sleep(USUAL_PAUSE).await;
+                        Ok(())
+                    };
+                    within(self.deadline, pause).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The service goes on without the device, which can ask for the outcome on another connection.
+    fn is_worth_another_connection(&self, error: &Error) -> bool {
+        let lost = matches!(error.kind(), ErrorKind::ConnectionDropped | ErrorKind::ConnectionFailed);
+        lost && self.operation.is_some() && self.losses < MOST_LOSSES
+    }
+
+    async fn over_one_connection(&mut self) -> Result<Bytes> {
+        let deadline = self.deadline;
+        let opening = Conversation::open(self.target, self.options);
+        let mut conversation = within(deadline, opening).await?;
+        let outcome = within(deadline, self.converse(&mut conversation)).await;
+        conversation.close().await;
+        outcome
+    }
+
+    async fn converse(&mut self, conversation: &mut Conversation) -> Result<Bytes> {
+        answered("subscribe", conversation.listen()).await?;
+        loop {
+            let (name, answer) = match &self.operation {
+                None => {
+                    let asking = conversation.ask(provisioning::register, self.body.clone());
+                    ("register", answered("register", asking).await?)
+                }
+                Some(operation) => {
+                    let topic = |request_id: &str| provisioning::query(request_id, operation);
+                    let asking = conversation.ask(topic, Bytes::from_static(b" "));
+                    ("query", answered("query", asking).await?)
+                }
+            };
+            self.losses = 0;
+            match self.understand(name, &answer)? {
+                Next::Assigned(body) => return Ok(body),
+                Next::AskAfter(pause) => conversation.rest(pause).await?,
+            }
+        }
+    }
+
+    /// `name` is what the official package calls the question.
+    fn understand(&mut self, name: &str, answer: &Answer) -> Result<Next> {
+        let status = answer.response.status;
+        let named_pause = answer.response.retry_after.map(|seconds| Duration::from_secs(seconds.into()));
+        let pause = named_pause.unwrap_or(USUAL_PAUSE);
+        match status {
+            429.. => return Ok(Next::AskAfter(pause)),
+            300.. => {
+                let text = format!("{name} request returned a service error status code {status}");
+                let refusal = serde_json::from_slice::<Refusal>(&answer.body).unwrap_or_default();
+                return Err(refusal.explain(status, text));
+            }
+            _ => {}
+        }
+        let unreadable =
+            || Error::new(ErrorKind::Protocol, "the provisioning service's answer can't be read");
+        let progress: Progress =
+            serde_json::from_slice(&answer.body).map_err(|error| unreadable().caused_by(error))?;
+        match progress.status.as_deref().unwrap_or("None") {
+            "assigned" => Ok(Next::Assigned(answer.body.clone())),
+            "assigning" if self.operation.is_some() => Ok(Next::AskAfter(pause)),
+            "assigning" => {
+                self.operation = Some(progress.operation_id.ok_or_else(unreadable)?);
+                Ok(Next::AskAfter(USUAL_PAUSE))
+            }
+            other => {
+                Err(progress.registration_state.unwrap_or_default().explain(status, no_hub(other, status)))
+            }
+        }
+    }
+}
+
+/// The official sentence for a registration that ended without a hub.
+fn no_hub(registration_status: &str, status: u16) -> String {
+    match registration_status {
+        "failed" => format!(
+            "Query Status operation returned a failed registration status with a status code of {status}"
+        ),
+        other => format!(
+            "Query Status Operation encountered an invalid registration status {other} with a status code of \
+             {status}"
+        ),
+    }
+}
+
+impl Refusal {
+    /// An error with this sentence, and with what the service says about it.
+    fn explain(self, status: u16, mut text: String) -> Error {
+        if let Some(message) = self.message {
+            text = format!("{text}: {message}");
+        }
+        let code = self.error_code.map(|code| format!("error {code}"));
+        let tracking_id = self.tracking_id.map(|id| format!("tracking id {id}"));
+        let details: Vec<String> = code.into_iter().chain(tracking_id).collect();
+        if !details.is_empty() {
+            text = format!("{text} ({})", details.join(", "));
+        }
+        Error::new(ErrorKind::Service(status), text)
+    }
+}
+
+/// The body of the request, with its keys in order, as the official package writes it.
+fn request_body(payload: &[u8], registration_id: &str) -> Result<Bytes> {
+    let invalid = |error| {
+        Error::new(ErrorKind::InvalidArgument, "the provisioning payload is no JSON").caused_by(error)
+    };
+    let payload: &RawValue = serde_json::from_slice(payload).map_err(invalid)?;
+    let registration_id = serde_json::to_string(registration_id).map_err(invalid)?;
+    Ok(format!("{{\"payload\": {payload}, \"registrationId\": {registration_id}}}").into())
+}
+
+/// An answer in its time, or the official sentence.
+async fn answered<T>(name: &str, asking: impl Future<Output = Result<T>>) -> Result<T> {
+    let outcome = timeout(REQUEST_TIME, asking).await;
+    outcome.unwrap_or_else(|_| {
+        let text =
+            format!("Operation timed out before provisioning service could respond for {name} operation");
+        Err(Error::new(ErrorKind::Timeout, text))
+    })
+}
+
+/// The outcome in the time that the caller gives.
+pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(deadline) = deadline else { return work.await };
+    timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        let text = "the provisioning service did not decide within the call's time";
+        Err(Error::new(ErrorKind::Timeout, text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_the_official_one() {
+        let body = |payload: &[u8]| request_body(payload, "reg1").map(|body| body.to_vec());
+        assert_eq!(body(b"null").unwrap(), br#"{"payload": null, "registrationId": "reg1"}"#);
+        assert_eq!(body(br#"{"a": 1}"#).unwrap(), br#"{"payload": {"a": 1}, "registrationId": "reg1"}"#);
+        assert_eq!(body(b"{").unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+}
