@@ -5,6 +5,7 @@
 //! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
 //! - [`net`]: a stream to a hub: TCP, proxies, TLS, WebSockets; [`mqtt`]: an MQTT connection over it.
+//! - [`http`]: requests to a hub, on kept connections.
 //!
 //! On it stand the parties, which know nothing of one another:
 //! - [`device`]: the client of a device or module.
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod device;
 pub mod error;
 pub mod home;
+pub mod http;
 pub mod hub;
 pub mod mqtt;
 pub mod net;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::hub_to_ask::{HubToAsk, ask, failure};
 use crate::auth::quote_component;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{Request, Response};
+use crate::http::{Request, Response};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CloudToDevice {

@@ -6,7 +6,7 @@ use super::hub_to_ask::{HubToAsk, ask, failure};
 use super::output::say;
 use crate::auth::{ConnectionString, quote_component};
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::Request;
+use crate::http::Request;
 
 const API_VERSION: &str = "2021-04-12";
 

@@ -6,7 +6,8 @@ use super::state_file::running_hub;
 use crate::auth::{ConnectionString, SasKey};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{Credentials, Request, Response, Transport};
+use crate::http::{Request, Response};
+use crate::service::{Credentials, Transport};
 use crate::tls::Roots;
 
 const VARIABLE: &str = "IOTHUB_CONNECTION_STRING";
@@ -52,7 +53,7 @@ pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Resp
     };
     let host = hub.host_name().to_owned();
     let transport = Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())?;
-    transport.request(request, TIMEOUT).await
+    Ok(transport.request(request, TIMEOUT).await?.answer)
 }
 
 /// What to tell of an answer that is no success; `name` is the device or module that was asked for.

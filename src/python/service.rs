@@ -13,7 +13,8 @@ use super::{errors, runtime};
 use crate::auth::SasKey;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{Credentials, Request, Response, Transport};
+use crate::http::{self, Request};
+use crate::service::{Credentials, Response, Transport};
 
 /// Status, reason phrase, headers, body, address, number of attempts, whether the hub was given up.
 type Answer = (u16, String, Vec<(String, String)>, Py<PyBytes>, String, u32, bool);
@@ -60,8 +61,9 @@ impl ServiceTransport {
         let request = Request::new(method, target, &headers, body.map(Bytes::copy_from_slice));
         let request = request.map_err(|error| errors::to_python(&error))?;
         let response = self.send(py, request, limit)?.map_err(|error| errors::to_python(&error))?;
-        let body = PyBytes::new(py, &response.body).unbind();
-        let Response { status, reason, headers, url, attempts, given_up, .. } = response;
+        let Response { answer, attempts, given_up } = response;
+        let body = PyBytes::new(py, &answer.body).unbind();
+        let http::Response { status, reason, headers, url, .. } = answer;
         Ok((status, reason, headers, body, url, attempts, given_up))
     }
 }

@@ -1,12 +1,11 @@
-//! Back-end client of IoT Hub's REST interface: sends requests, keeps connections, signs and retries.
+//! Back-end client of IoT Hub's REST interface: signs requests and retries them, over [`crate::http`].
 //!
 //! What a request asks and how its answer is read is the business of the callers: in Python
 //! `ferrohub.service`, whose JSON passes through here as bytes. Used by `python` and `cli`.
 //!
 //! <https://learn.microsoft.com/rest/api/iothub/service/>
 
-mod failure;
 mod retry;
 mod transport;
 
-pub use transport::{Credentials, Request, Response, Transport};
+pub use transport::{Credentials, Response, Transport};

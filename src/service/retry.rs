@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 
+use crate::http::{Response, Stage};
+
 /// Pauses before the second, third and fourth attempt.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(1600), Duration::from_millis(3200)];
 const PAUSES_WHEN_THROTTLED: [Duration; 3] =
@@ -22,12 +24,15 @@ const TOO_MANY_REQUESTS: u16 = 429;
 pub(super) enum Outcome {
     /// The hub answered, perhaps asking to wait.
     Answered { status: u16, retry_after: Option<Duration> },
-    /// No connection came about.
-    NeverSent,
-    /// The connection broke before the answer was complete.
-    Lost,
-    /// Trying again would not help: the certificate is not trusted, the request can't be built.
-    Hopeless,
+    /// It did not.
+    Unanswered(Stage),
+}
+
+impl Outcome {
+    pub(super) fn answered(answer: &Response) -> Self {
+        let retry_after = answer.retry_after().map(Duration::from_secs);
+        Self::Answered { status: answer.status, retry_after }
+    }
 }
 
 /// The pause before the next attempt; `None` when this was the last one. `attempt` counts from 1.
@@ -42,9 +47,9 @@ pub(super) fn pause_before_retry(method: &Method, attempt: u32, outcome: Outcome
         Outcome::Answered { status, retry_after } if repeatable && RETRIED.contains(&status) => {
             Some(retry_after.unwrap_or(pause))
         }
-        Outcome::NeverSent => Some(pause),
-        Outcome::Lost if repeatable => Some(pause),
-        Outcome::Answered { .. } | Outcome::Lost | Outcome::Hopeless => None,
+        Outcome::Unanswered(Stage::NeverSent) => Some(pause),
+        Outcome::Unanswered(Stage::Lost) if repeatable => Some(pause),
+        Outcome::Answered { .. } | Outcome::Unanswered(_) => None,
     }
 }
 
@@ -101,9 +106,10 @@ mod tests {
 
     #[test]
     fn what_the_hub_never_saw_is_repeated_whatever_it_was() {
-        assert_eq!(pauses(&Method::POST, Outcome::NeverSent), [0, 1600, 3200]);
-        assert_eq!(pauses(&Method::GET, Outcome::Lost), [0, 1600, 3200]);
-        assert_eq!(pauses(&Method::POST, Outcome::Lost), [0_u128; 0]);
-        assert_eq!(pauses(&Method::GET, Outcome::Hopeless), [0_u128; 0]);
+        let unanswered = |method, stage| pauses(&method, Outcome::Unanswered(stage));
+        assert_eq!(unanswered(Method::POST, Stage::NeverSent), [0, 1600, 3200]);
+        assert_eq!(unanswered(Method::GET, Stage::Lost), [0, 1600, 3200]);
+        assert_eq!(unanswered(Method::POST, Stage::Lost), [0_u128; 0]);
+        assert_eq!(unanswered(Method::GET, Stage::Hopeless), [0_u128; 0]);
     }
 }

@@ -83,6 +83,16 @@ pub fn device_config(
     })
 }
 
+/// For a client that never speaks TLS, of a library that asks for a configuration all the same: it trusts nobody.
+///
+/// # Errors
+/// `System` if TLS could not be set up.
+pub fn unused_config() -> Result<Arc<ClientConfig>> {
+    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let config = config.map_err(tls_setup)?.with_root_certificates(RootCertStore::empty());
+    Ok(Arc::new(config.with_no_client_auth()))
+}
+
 fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
     let mut store = match roots {
         Roots::System => system_roots().clone(),

@@ -5,6 +5,7 @@
 
 mod device_credentials;
 mod device_session;
+mod http;
 mod hub_endpoints;
 mod hub_faults;
 mod hub_messages;

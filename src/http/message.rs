@@ -1,0 +1,101 @@
+//! What is asked, and what is answered.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What to ask; the client adds host and user agent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// Path and query, percent-encoded.
+    pub target: String,
+    /// Further headers.
+    pub headers: HeaderMap,
+    /// The body, if there is one.
+    pub body: Option<Bytes>,
+}
+
+impl Request {
+    /// A request from text.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if a header can't be sent, for instance because it holds a line break.
+    pub fn new(
+        method: &str,
+        target: String,
+        headers: &[(String, String)],
+        body: Option<Bytes>,
+    ) -> Result<Self> {
+        let refuse = |text: String| Error::new(ErrorKind::InvalidArgument, text);
+        let method = method.parse().map_err(|_| refuse(format!("{method:?} is no HTTP method")))?;
+        let mut map = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers {
+            let key: HeaderName = name.parse().map_err(|_| refuse(format!("{name:?} is no header name")))?;
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            let value = value.map_err(|_| refuse(format!("the header {name} can't hold this value")))?;
+            map.append(key, value);
+        }
+        Ok(Self { method, target, headers: map, body })
+    }
+}
+
+/// What was answered.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase as it was sent.
+    pub reason: String,
+    /// The headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// The address that was asked.
+    pub url: String,
+}
+
+impl Response {
+    /// The first header of this name, in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Seconds to wait before asking again, if the server names them.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header(RETRY_AFTER.as_str())?.parse().ok()
+    }
+
+    pub(super) async fn read(answer: reqwest::Response, url: String) -> reqwest::Result<Self> {
+        let status = answer.status();
+        let reason = answer.extensions().get::<hyper::ext::ReasonPhrase>().map_or_else(
+            || status.canonical_reason().unwrap_or_default().to_owned(),
+            |reason| text(reason.as_bytes()),
+        );
+        let headers = answer.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+        Ok(Self { status: status.as_u16(), reason, headers, body: answer.bytes().await?, url })
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_with_a_line_break_is_refused() {
+        let headers = [("If-Match".to_owned(), "a\r\nHost: b".to_owned())];
+        let error = Request::new("GET", "/".into(), &headers, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.message().contains("If-Match"));
+    }
+}
