@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use Until::{EndOfHead, Length};
 
 use crate::device_session::soon;
+use crate::proxies::port_of;
 use crate::scripted_hub::{LIMIT, ScriptedHub};
 
 pub(crate) const NO_CONTENT: &str = "HTTP/1.1 204 Nothing To Say\r\n\r\n";
@@ -134,7 +135,7 @@ async fn each_kind_of_proxy_opens_the_way() {
     for (kind, steps) in cases {
         let hub = ScriptedHub::start().await;
         let options = hub.options();
-        let proxy = proxy(kind, steps, Some(options.address().unwrap().1)).await;
+        let proxy = proxy(kind, steps, Some(port_of(&options))).await;
         let mut settings = settings(Origin::Https(options.host_name.clone()));
         settings.roots = options.roots;
         settings.route = Route::Proxy(proxy);

@@ -43,7 +43,7 @@ async fn proxy(kind: ProxyKind, steps: Steps, way: Option<u16>) -> (Proxy, JoinH
     (proxy, serving)
 }
 
-fn port_of(options: &Options) -> u16 {
+pub(crate) fn port_of(options: &Options) -> u16 {
     options.route().target().unwrap().port
 }
 
