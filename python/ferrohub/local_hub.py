@@ -172,6 +172,23 @@ class LocalHub:
             raise error
         return str(answer)
 
+    def add_ca_certificate(self, certificate: str | bytes) -> None:
+        """Let certificates of a CA stand for devices that are registered with `certificateAuthority`.
+
+        A device shows a certificate with its own name as the common name, a module one with `device/module`, signed by
+        the CA or by one that it has signed. With `data` the hub keeps its CAs; without it they are gone when it ends.
+
+        Args:
+            certificate: The CA's certificate in PEM; several stand for several CAs.
+
+        Raises:
+            ValueError: There is no certificate in it, or one that is not a CA's.
+        """
+        text = certificate if isinstance(certificate, str) else certificate.decode()
+        _, error = self._ask(call="add_ca_certificates", certificates=text)
+        if error is not None:
+            raise error
+
     # --- watching it ----------------------------------------------------------------------------------------------
 
     def wait_subscribed(self, device_id: str, module_id: str | None, topic: str, timeout: float = 30) -> None:

@@ -1,8 +1,9 @@
 //! `ferrohub up`: a local hub until Ctrl-C.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
 use super::attached;
@@ -10,8 +11,9 @@ use super::output::{complain, say, say_without_waiting};
 use super::signals::Signals;
 use super::state_file::{RunningHub, StateFile, running_hub};
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::hub::control::describe_error;
+use crate::hub::x509::ca_certificates;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
 
 /// The key of the policy `iothubowner`, for hubs started by a program: arguments can be seen by everyone.
@@ -35,6 +37,9 @@ pub(super) struct Up {
     /// gives one in base64
     #[arg(long, value_name = "random", value_parser = ["random"])]
     key: Option<String>,
+    /// A CA whose certificates stand for devices, as PEM; again for more of them. With --data they are kept
+    #[arg(long = "ca-certificate", value_name = "FILE")]
+    ca_certificates: Vec<PathBuf>,
     /// Print one JSON line when ready, for programs
     #[arg(long)]
     json: bool,
@@ -57,7 +62,7 @@ impl Up {
             clock: Clock::movable(),
             ..HubOptions::default()
         };
-        let hub = match Hub::start(options).await {
+        let hub = match self.start(options).await {
             Ok(hub) => Arc::new(hub),
             Err(error) if self.json => {
                 say(&json!({ "error": describe_error(&error) }).to_string());
@@ -85,6 +90,16 @@ impl Up {
         Ok(0)
     }
 
+    async fn start(&self, options: HubOptions) -> Result<Hub> {
+        let files = self.ca_certificates.iter().map(|file| read_ca_certificates(file));
+        let certificates = files.collect::<Result<Vec<_>>>()?.concat();
+        let hub = Hub::start(options).await?;
+        hub.state().add_ca_certificates(&certificates).await.map_err(|error| {
+            Error::new(ErrorKind::System, "the CA certificates could not be kept").caused_by(error)
+        })?;
+        Ok(hub)
+    }
+
     fn owner_key(&self) -> OwnerKey {
         match std::env::var(KEY_VARIABLE) {
             Ok(key) => OwnerKey::Given(key),
@@ -92,6 +107,15 @@ impl Up {
             Err(_) => OwnerKey::WellKnown,
         }
     }
+}
+
+fn read_ca_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::new(ErrorKind::System, format!("{name} can't be read")).caused_by(error))?;
+    ca_certificates(&text).map_err(|error| {
+        Error::new(ErrorKind::InvalidArgument, format!("{name} can't be used")).caused_by(error)
+    })
 }
 
 /// A hub works without its state file, so a failure is told and no more.

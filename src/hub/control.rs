@@ -14,6 +14,7 @@ use super::faults::Fault;
 use super::messages::NewMessage;
 use super::server::Hub;
 use super::telemetry::TelemetryMessage;
+use super::x509::ca_certificates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::identity::IdentityId;
 
@@ -43,6 +44,9 @@ struct Request {
     number: Option<u64>,
     #[serde(default)]
     seconds: f64,
+    /// Certificates in PEM.
+    #[serde(default)]
+    certificates: String,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +77,8 @@ enum Call {
     LoseSessions,
     /// Null, when the hub's clock is moved by these seconds.
     MoveClock,
+    /// Null, when certificates of these CAs stand for devices.
+    AddCaCertificates,
 }
 
 impl Hub {
@@ -133,6 +139,11 @@ impl Hub {
                     .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "the clock can't go there"))?;
                 self.state().clock.shift(if request.seconds < 0.0 { -millis } else { millis });
                 Ok(Value::Null)
+            }
+            Call::AddCaCertificates => {
+                let certificates = ca_certificates(&request.certificates)?;
+                let added = self.state().add_ca_certificates(&certificates).await;
+                added.map_err(|error| refused(&error)).map(|()| Value::Null)
             }
             Call::Events => {
                 let (first, messages) =

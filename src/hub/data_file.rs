@@ -1,4 +1,5 @@
-//! The data file: a redb database with one JSON record per device or module, and one that says whose it is.
+//! The data file: a redb database with one JSON record per device or module, texts that the hub keeps beside them,
+//! and a record that says whose it is.
 //!
 //! It is read whole when the hub starts and then only written. One process at a time has it (redb locks
 //! it), only its owner may read it, and a file that isn't a hub's is left as it is.
@@ -23,6 +24,7 @@ use crate::protocol::identity::IdentityId;
 const SCHEMA: u32 = 1;
 const HUB: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ferrohub");
 const ENTITIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entities");
+const RECORDS: TableDefinition<'_, &str, &str> = TableDefinition::new("records");
 const HUB_RECORD: &str = "hub";
 /// How every redb file begins.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -75,7 +77,7 @@ impl DataFile {
         let record = read_record(&database, problem)?;
         let state = match &record {
             Some(record) if record.schema > SCHEMA => return Err(problem.newer(record.schema, SCHEMA)),
-            Some(_) => read_entities(&database).map_err(|error| problem.damaged().caused_by(error))?,
+            Some(_) => read_state(&database).map_err(|error| problem.damaged().caused_by(error))?,
             None => State::default(),
         };
         make_private(path).map_err(|error| problem.unusable(error))?;
@@ -109,11 +111,18 @@ impl DataFile {
         let transaction = self.database.begin_write()?;
         {
             let mut entities = transaction.open_table(ENTITIES)?;
-            for (id, entity) in changes {
+            for (id, entity) in &changes.entities {
                 let key = id.to_string();
                 match entity {
                     Some(entity) => entities.insert(key.as_str(), to_json(&**entity)?.as_slice())?,
                     None => entities.remove(key.as_str())?,
+                };
+            }
+            let mut records = transaction.open_table(RECORDS)?;
+            for (name, text) in &changes.records {
+                match text {
+                    Some(text) => records.insert(name.as_str(), &**text)?,
+                    None => records.remove(name.as_str())?,
                 };
             }
         }
@@ -199,6 +208,21 @@ fn read_record(database: &impl ReadableDatabase, problem: Problem<'_>) -> Result
     parsed.map_err(|error| problem.damaged().caused_by(error))
 }
 
+fn read_state(database: &Database) -> Result<State, redb::Error> {
+    let mut state = read_entities(database)?;
+    let table = match database.begin_read()?.open_table(RECORDS) {
+        Ok(table) => table,
+        // Nothing was ever kept in it.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(state),
+        Err(error) => return Err(error.into()),
+    };
+    for entry in table.iter()? {
+        let (name, text) = entry?;
+        state.extend([(name.value().to_owned(), text.value().to_owned())]);
+    }
+    Ok(state)
+}
+
 fn read_entities(database: &Database) -> Result<State, redb::Error> {
     let table = database.begin_read()?.open_table(ENTITIES)?;
     let read = |entry: Result<(AccessGuard<'_, &str>, AccessGuard<'_, &[u8]>), _>| {
@@ -230,6 +254,10 @@ mod tests {
         HubRecord { schema, host_name: "localhost".into(), owner_key: "a2V5".into() }
     }
 
+    fn change(id: IdentityId, entity: Option<Entity>) -> Changes {
+        Changes { entities: [(id, entity.map(Into::into))].into(), ..Changes::default() }
+    }
+
     fn refusal(path: &Path) -> String {
         let before = fs::read(path).ok();
         let Err(error) = DataFile::open(path) else { panic!("it was opened") };
@@ -255,7 +283,7 @@ mod tests {
         .unwrap();
         for device in 0..200 {
             let id = IdentityId::device(format!("d{device}")).unwrap();
-            file.commit(&Changes::from([(id, Some(entity.clone().into()))])).unwrap();
+            file.commit(&change(id, Some(entity.clone()))).unwrap();
         }
         path
     }
@@ -266,11 +294,20 @@ mod tests {
         let path = sample(folder.path());
         let gone = IdentityId::device("d7").unwrap();
         let (file, ..) = DataFile::open(&path).unwrap();
-        file.commit(&Changes::from([(gone.clone(), None)])).unwrap();
+        file.commit(&change(gone.clone(), None)).unwrap();
+        let record = |name: &str, text: Option<&str>| (name.to_owned(), text.map(Into::into));
+        for records in [
+            [record("a/1", Some("one")), record("a/2", None)],
+            [record("a/2", Some("two")), record("a/1", None)],
+        ] {
+            file.commit(&Changes { records: records.into(), ..Changes::default() }).unwrap();
+        }
         drop(file);
         let (_file, record, state) = DataFile::open(&path).unwrap();
         assert_eq!((record.unwrap().host_name.as_str(), state.len()), ("localhost", 199));
         assert!(state.get(&gone).is_none());
+        assert_eq!(state.records("a/").collect::<Vec<_>>(), [("a/2", "two")]);
+        assert_eq!(state.records("b/").count(), 0);
     }
 
     #[cfg(unix)]

@@ -22,6 +22,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificates::ServerCertificate;
+use super::x509::{AnyClient, ClientCertificate};
 use super::{FIRST_BYTES_DEADLINE, HubState, https, mqtt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::WebSocketStream;
@@ -71,10 +72,11 @@ impl Endpoint {
         let _ = tcp.set_nodelay(true);
         let opening = tokio::time::timeout(FIRST_BYTES_DEADLINE, self.open(tcp)).await;
         let Ok(Some((stream, first))) = opening else { return };
+        let certificate = stream.get_ref().1.peer_certificates().and_then(ClientCertificate::read);
         match first[0] {
-            MQTT_CONNECT => mqtt::serve(stream, first, self.hub).await,
+            MQTT_CONNECT => mqtt::serve(stream, first, certificate, self.hub).await,
             b'A' if first.starts_with(b"AMQP") => close(stream).await,
-            _ => self.serve_http(stream, first).await,
+            _ => self.serve_http(stream, first, certificate).await,
         }
     }
 
@@ -106,13 +108,21 @@ impl Endpoint {
         Some((stream, first))
     }
 
-    async fn serve_http(mut self, stream: TlsStream<TcpStream>, first: BytesMut) {
+    async fn serve_http(
+        mut self,
+        stream: TlsStream<TcpStream>,
+        first: BytesMut,
+        certificate: Option<ClientCertificate>,
+    ) {
         let (reader, writer) = tokio::io::split(stream);
         let stream = tokio::io::join(std::io::Cursor::new(first).chain(reader), writer);
         let upgrade = https::Upgrade::default();
-        let (router, slot) = (TowerToHyperService::new(self.router), upgrade.clone());
+        let (router, slot, shown) =
+            (TowerToHyperService::new(self.router), upgrade.clone(), certificate.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(slot.clone());
+            let extensions = request.extensions_mut();
+            extensions.insert(slot.clone());
+            shown.clone().map(|certificate| extensions.insert(certificate));
             router.call(request)
         });
         let connection = hyper::server::conn::http1::Builder::new()
@@ -135,7 +145,7 @@ impl Endpoint {
             && let Ok(upgraded) = upgrade.await
         {
             let stream = WebSocketStream::server(TokioIo::new(upgraded)).await;
-            mqtt::serve(stream, BytesMut::new(), self.hub).await;
+            mqtt::serve(stream, BytesMut::new(), certificate, self.hub).await;
         }
     }
 }
@@ -146,7 +156,7 @@ fn tls_config(certificate: &ServerCertificate) -> Result<ServerConfig> {
     ServerConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(failed)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(Arc::new(AnyClient::new()))
         .with_single_cert(certificate.chain.clone(), certificate.key.clone_key())
         .map_err(failed)
 }

@@ -4,7 +4,7 @@
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
 //! - `registry`, `twins`, `methods`, `messages`, `sessions`: what can be done with them, as methods of
 //!   [`HubState`].
-//! - [`access`]: who may; [`error`]: how the hub says no.
+//! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //!
 //! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
 //! the certificates of `certificates`; [`connections`] is where the two meet. [`control`] is for the owner,
@@ -39,6 +39,7 @@ pub mod sessions;
 pub mod store;
 pub mod telemetry;
 pub mod twins;
+pub mod x509;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -6,9 +6,10 @@ use percent_encoding::percent_decode_str;
 
 use super::HubState;
 use super::access::{Denied, Right};
-use super::entity::{Presence, Status};
+use super::entity::{Identity, Presence, Status};
 use super::error::HubError;
 use super::store::State;
+use super::x509::ClientCertificate;
 use crate::auth::SasToken;
 use crate::protocol::identity::IdentityId;
 
@@ -17,12 +18,35 @@ use crate::protocol::identity::IdentityId;
 pub struct DeviceSession {
     /// Who it is.
     pub id: IdentityId,
-    /// When its token expires, seconds since 1970: the connection ends then.
+    /// When its token or certificate expires, seconds since 1970: the connection ends then.
     pub expires_at: u64,
     /// The IoT Plug and Play model it names; empty without one.
     pub model_id: String,
     /// Of the identity as it was let in.
     revision: u64,
+}
+
+/// What a device shows of itself in CONNECT.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'shown> {
+    /// The password.
+    Token(&'shown str),
+    /// The certificate of the TLS handshake.
+    Certificate(&'shown ClientCertificate),
+    /// Neither.
+    Nothing,
+}
+
+impl<'shown> Proof<'shown> {
+    /// A password counts before a certificate, which may be there for other reasons.
+    #[must_use]
+    pub fn of(password: &'shown str, certificate: Option<&'shown ClientCertificate>) -> Self {
+        match certificate {
+            _ if !password.is_empty() => Self::Token(password),
+            Some(certificate) => Self::Certificate(certificate),
+            None => Self::Nothing,
+        }
+    }
 }
 
 /// Why a device isn't let in. The texts are for the hub's owner: the device is told a return code.
@@ -34,7 +58,7 @@ pub enum ConnectRefusal {
     /// The device's status is `disabled`.
     #[error("the device is disabled")]
     Disabled,
-    /// There is no such identity, or the password is no token that lets it in.
+    /// There is no such identity, or what it shows doesn't let it in.
     #[error("{0}")]
     Unauthorized(&'static str),
 }
@@ -46,8 +70,8 @@ impl From<Denied> for ConnectRefusal {
 }
 
 impl HubState {
-    /// Check what a device or module sends in an MQTT CONNECT: its token is made with its own key, or
-    /// with a policy that may act for devices.
+    /// Check what a device or module shows in an MQTT CONNECT: a token made with its own key or with a policy that
+    /// may act for devices, or its certificate.
     ///
     /// # Errors
     /// [`ConnectRefusal`].
@@ -55,32 +79,46 @@ impl HubState {
         &self,
         client_id: &str,
         username: &str,
-        password: &str,
+        proof: Proof<'_>,
     ) -> Result<DeviceSession, ConnectRefusal> {
         let id = IdentityId::parse(client_id).map_err(|_| ConnectRefusal::MalformedUsername)?;
         let options = self.connect_options(client_id, username).ok_or(ConnectRefusal::MalformedUsername)?;
-        let token = SasToken::parse(password)
-            .map_err(|_| ConnectRefusal::Unauthorized("the password is not a SAS token"))?;
         let (device, entity) =
             self.store.peek(|state| (state.get(&id.parent()).cloned(), state.get(&id).cloned()));
         let (Some(device), Some(entity)) = (device, entity) else {
             return Err(ConnectRefusal::Unauthorized("there is no such identity"));
         };
-        let now = self.clock.unix_seconds();
-        if token.policy.is_some() {
-            self.access.check_policy(&token, Right::DeviceConnect, &id.resource(), now)?;
-        } else {
-            self.access.check_own_key(&token, &entity.identity, &id.resource(), now)?;
-        }
+        let expires_at = self.check_proof(proof, &id, &entity.identity)?;
         if device.identity.status == Status::Disabled {
             return Err(ConnectRefusal::Disabled);
         }
         Ok(DeviceSession {
-            expires_at: token.expires_unix_seconds,
+            expires_at,
             model_id: option(options, "model-id").unwrap_or_default(),
             revision: entity.identity.revision,
             id,
         })
+    }
+
+    /// Check that the identity is the one that shows this; until when that counts, seconds since 1970.
+    fn check_proof(&self, proof: Proof<'_>, id: &IdentityId, identity: &Identity) -> Result<u64, Denied> {
+        let token = match proof {
+            Proof::Token(password) => {
+                SasToken::parse(password).map_err(|_| Denied("the password is not a SAS token"))?
+            }
+            Proof::Certificate(certificate) => {
+                self.check_certificate(certificate, id, identity)?;
+                return Ok(certificate.valid_until());
+            }
+            Proof::Nothing => return Err(Denied("it has shown neither a token nor a certificate")),
+        };
+        let now = self.clock.unix_seconds();
+        if token.policy.is_some() {
+            self.access.check_policy(&token, Right::DeviceConnect, &id.resource(), now)?;
+        } else {
+            self.access.check_own_key(&token, identity, &id.resource(), now)?;
+        }
+        Ok(token.expires_unix_seconds)
     }
 
     /// The options in a user name, if the rest of it fits the hub and the client id.
@@ -212,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_modules_own_key_lets_it_in() {
         let hub = hub().await;
-        let session = hub.authenticate_device("d/m", USERNAME, &module_token(&hub)).unwrap();
+        let session = hub.authenticate_device("d/m", USERNAME, Proof::Token(&module_token(&hub))).unwrap();
         assert_eq!((session.id, session.expires_at), (id("d/m"), NOW + 60));
         assert_eq!(session.model_id, "dtmi:com:x;1");
     }
@@ -221,7 +259,9 @@ mod tests {
     async fn a_policy_for_devices_lets_any_of_them_in_and_others_do_not() {
         let hub = hub().await;
         let owner = SasKey::from_base64(hub.access.owner_key()).unwrap();
-        let check = |token: &str| hub.authenticate_device("d", "localhost/d/?api-version=2021-04-12", token);
+        let check = |token: &str| {
+            hub.authenticate_device("d", "localhost/d/?api-version=2021-04-12", Proof::Token(token))
+        };
         assert!(check(&owner.service_token("localhost", "iothubowner", NOW + 1)).is_ok());
         let service = SasKey::from_bytes(owner.sign("service").to_vec());
         assert_eq!(
@@ -236,7 +276,7 @@ mod tests {
         let token = module_token(&hub);
         for username in ["127.0.0.1/d/m", "localhost/d/m/", "localhost/d/m/api-version=2016-11-14", USERNAME]
         {
-            assert!(hub.authenticate_device("d/m", username, &token).is_ok(), "{username}");
+            assert!(hub.authenticate_device("d/m", username, Proof::Token(&token)).is_ok(), "{username}");
         }
         for (client_id, username) in [
             ("d/m", ""),
@@ -248,7 +288,7 @@ mod tests {
             ("d/m/n", "localhost/d/m/n/"),
             ("D/m", USERNAME),
         ] {
-            let refusal = hub.authenticate_device(client_id, username, &token).unwrap_err();
+            let refusal = hub.authenticate_device(client_id, username, Proof::Token(&token)).unwrap_err();
             assert_eq!(refusal, ConnectRefusal::MalformedUsername, "{client_id} {username}");
         }
     }
@@ -270,18 +310,19 @@ mod tests {
             ("d/x", own.device_token("localhost", NOW + 1), "there is no such identity"),
         ];
         for (client_id, token, reason) in cases {
-            let refusal = hub.authenticate_device(client_id, &format!("localhost/{client_id}/"), &token);
+            let refusal =
+                hub.authenticate_device(client_id, &format!("localhost/{client_id}/"), Proof::Token(&token));
             assert_eq!(refusal, Err(ConnectRefusal::Unauthorized(reason)));
         }
         put(&hub, "d", r#"{"status":"disabled"}"#).await;
-        let refusal = hub.authenticate_device("d/m", USERNAME, &module_token(&hub));
+        let refusal = hub.authenticate_device("d/m", USERNAME, Proof::Token(&module_token(&hub)));
         assert_eq!(refusal, Err(ConnectRefusal::Disabled));
     }
 
     #[tokio::test]
     async fn an_identity_is_connected_as_long_as_it_has_a_connection() {
         let hub = hub().await;
-        let session = hub.authenticate_device("d/m", USERNAME, &module_token(&hub)).unwrap();
+        let session = hub.authenticate_device("d/m", USERNAME, Proof::Token(&module_token(&hub))).unwrap();
         let presence = || hub.store.peek(|state| state.get(&id("d/m")).unwrap().presence.clone());
         let connection = hub.connections.open(&Arc::new(id("d/m")));
         hub.connected(&session);
@@ -318,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn keys_changed_while_a_client_was_being_let_in_close_its_connection() {
         let hub = hub().await;
-        let session = hub.authenticate_device("d/m", USERNAME, &module_token(&hub)).unwrap();
+        let session = hub.authenticate_device("d/m", USERNAME, Proof::Token(&module_token(&hub))).unwrap();
         put(&hub, "d/m", "{}").await;
         let mut connection = hub.connections.open(&Arc::new(id("d/m")));
         hub.connected(&session);

@@ -5,6 +5,7 @@
 //! no answer tells of something that a crash could take back. Without a journal nobody waits.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::entity::Entity;
@@ -16,8 +17,24 @@ use crate::protocol::identity::IdentityId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequence(u64);
 
-/// What one change writes: an entity as it is now, or none if it was removed.
-pub(super) type Changes = BTreeMap<IdentityId, Option<Arc<Entity>>>;
+/// What one change writes: entities and records as they are now, or none where one was removed.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) entities: BTreeMap<IdentityId, Option<Arc<Entity>>>,
+    pub(super) records: BTreeMap<String, Option<Arc<str>>>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.entities.is_empty() && self.records.is_empty()
+    }
+
+    /// Make this change and a later one into one.
+    pub(super) fn extend(&mut self, later: Self) {
+        self.entities.extend(later.entities);
+        self.records.extend(later.records);
+    }
+}
 
 /// All entities. Clones are handles to the same state.
 #[derive(Clone)]
@@ -33,10 +50,11 @@ struct Current {
     newest: Sequence,
 }
 
-/// The entities at one moment.
+/// The entities at one moment, and what else the hub keeps.
 #[derive(Default)]
 pub struct State {
     entities: BTreeMap<IdentityId, Arc<Entity>>,
+    records: BTreeMap<String, Arc<str>>,
 }
 
 impl State {
@@ -63,6 +81,16 @@ impl State {
         self.entities.keys()
     }
 
+    /// What is kept beside devices and modules under names that begin so: each name, and its text.
+    pub fn records<'state>(
+        &'state self,
+        prefix: &'state str,
+    ) -> impl Iterator<Item = (&'state str, &'state str)> {
+        let from = self.records.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let named = from.take_while(move |(name, _)| name.starts_with(prefix));
+        named.map(|(name, text)| (name.as_str(), &**text))
+    }
+
     /// How many devices and modules there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -74,11 +102,32 @@ impl State {
     pub fn is_empty(&self) -> bool {
         self.entities.is_empty()
     }
+
+    fn apply(&mut self, changes: &Changes) {
+        apply(&mut self.entities, &changes.entities);
+        apply(&mut self.records, &changes.records);
+    }
+}
+
+fn apply<K: Ord + Clone, V: ?Sized>(kept: &mut BTreeMap<K, Arc<V>>, changes: &BTreeMap<K, Option<Arc<V>>>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => kept.insert(key.clone(), Arc::clone(value)),
+            None => kept.remove(key),
+        };
+    }
 }
 
 impl FromIterator<(IdentityId, Entity)> for State {
     fn from_iter<T: IntoIterator<Item = (IdentityId, Entity)>>(entities: T) -> Self {
-        Self { entities: entities.into_iter().map(|(id, entity)| (id, Arc::new(entity))).collect() }
+        let entities = entities.into_iter().map(|(id, entity)| (id, Arc::new(entity))).collect();
+        Self { entities, records: BTreeMap::new() }
+    }
+}
+
+impl Extend<(String, String)> for State {
+    fn extend<T: IntoIterator<Item = (String, String)>>(&mut self, records: T) {
+        self.records.extend(records.into_iter().map(|(name, text)| (name, text.into())));
     }
 }
 
@@ -99,20 +148,30 @@ impl<'state> Transaction<'state> {
     /// A copy of an entity, to be changed and put back.
     #[must_use]
     pub fn copy(&self, id: &IdentityId) -> Option<Entity> {
-        let changed = self.changes.get(id).map(Option::as_ref);
+        let changed = self.changes.entities.get(id).map(Option::as_ref);
         changed.unwrap_or_else(|| self.state.get(id)).map(|entity| Entity::clone(entity))
     }
 
     /// Add an entity, or put it in the place of the old one.
     pub fn put(&mut self, id: IdentityId, entity: Entity) -> Arc<Entity> {
         let entity = Arc::new(entity);
-        self.changes.insert(id, Some(Arc::clone(&entity)));
+        self.changes.entities.insert(id, Some(Arc::clone(&entity)));
         entity
     }
 
     /// Remove an entity.
     pub fn remove(&mut self, id: IdentityId) {
-        self.changes.insert(id, None);
+        self.changes.entities.insert(id, None);
+    }
+
+    /// Keep a text under this name, in the place of the last.
+    pub fn put_record(&mut self, name: String, text: String) {
+        self.changes.records.insert(name, Some(text.into()));
+    }
+
+    /// Keep nothing more under this name.
+    pub fn remove_record(&mut self, name: String) {
+        self.changes.records.insert(name, None);
     }
 
     /// Do this when the change has happened: under the lock, so that the order is that of the changes.
@@ -210,7 +269,7 @@ impl Store {
             journal.check_open()?;
         }
         let mut transaction =
-            Transaction { state: &current.state, changes: Changes::new(), effects: Vec::new() };
+            Transaction { state: &current.state, changes: Changes::default(), effects: Vec::new() };
         let result = change(&mut transaction);
         let Transaction { changes, effects, .. } = transaction;
         if result.is_err() || changes.is_empty() {
@@ -221,12 +280,7 @@ impl Store {
             effect(newest);
         }
         current.newest = newest;
-        for (id, entity) in &changes {
-            match entity {
-                Some(entity) => current.state.entities.insert(id.clone(), Arc::clone(entity)),
-                None => current.state.entities.remove(id),
-            };
-        }
+        current.state.apply(&changes);
         if let Some(journal) = &self.0.journal {
             journal.append(newest, changes);
         }

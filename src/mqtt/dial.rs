@@ -73,7 +73,7 @@ fn refused(target: &Target, connect: &Connect, kind: ErrorKind, reason: &str) ->
     let mut text = format!("{} refused {:?}", target.authority(), connect.client_id);
     text.push_str(match kind {
         ErrorKind::Unauthorized => {
-            "; check that it exists there, that the key is its own, and that this machine's clock is right"
+            "; check that it exists there, that the key or certificate is its own, and that this machine's clock is right"
         }
         ErrorKind::ConnectionFailed => "; it may be disabled there, or the hub is busy or not available",
         _ => "",

@@ -1,4 +1,4 @@
-//! Who gets in: the `api-version`, and a token with the right that a path needs.
+//! Who gets in: the `api-version`, and a token with the right that a path needs, or the certificate of a device.
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -12,6 +12,7 @@ use crate::auth::SasToken;
 use crate::hub::HubState;
 use crate::hub::access::{Denied, OWNER_POLICY, Right};
 use crate::hub::error::HubError;
+use crate::hub::x509::ClientCertificate;
 use crate::protocol::error_code::ErrorCode;
 
 type Gated = Result<Response, HubError>;
@@ -39,22 +40,27 @@ pub(super) async fn owner(State(hub): State<HubState>, request: Request, next: N
     Ok(next.run(request).await)
 }
 
-/// Paths of devices: open to the device's own keys too.
+/// Paths of devices: open to the device's own keys and certificate too.
 pub(super) async fn device(
     State(hub): State<HubState>,
     Target(id): Target,
     request: Request,
     next: Next,
 ) -> Gated {
+    check_api_version(request.uri())?;
+    let own = || hub.store.peek(|state| state.get(&id).cloned()).ok_or_else(HubError::unauthorized);
+    let certificate = request.extensions().get::<ClientCertificate>();
+    if let Some(certificate) = certificate.filter(|_| !request.headers().contains_key(AUTHORIZATION)) {
+        hub.check_certificate(certificate, &id, &own()?.identity)?;
+        return Ok(next.run(request).await);
+    }
     let token = token(&request)?;
     if token.policy.is_some() {
         admit_policy(&hub, Right::DeviceConnect, &request)?;
     } else {
-        check_api_version(request.uri())?;
-        let entity = hub.store.peek(|state| state.get(&id).cloned()).ok_or_else(HubError::unauthorized)?;
         let (resource, now) = (segments(request.uri()), hub.clock.unix_seconds());
         let resource: Vec<&str> = resource.iter().map(String::as_str).collect();
-        hub.access.check_own_key(&token, &entity.identity, &resource, now)?;
+        hub.access.check_own_key(&token, &own()?.identity, &resource, now)?;
     }
     Ok(next.run(request).await)
 }

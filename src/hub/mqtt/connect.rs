@@ -9,7 +9,8 @@ use rumqttc::mqttbytes::{Protocol, QoS};
 
 use super::rules;
 use crate::hub::connections::Connection;
-use crate::hub::sessions::{ConnectRefusal, DeviceSession};
+use crate::hub::sessions::{ConnectRefusal, DeviceSession, Proof};
+use crate::hub::x509::ClientCertificate;
 use crate::hub::{HubError, HubState};
 use crate::protocol::identity::IdentityId;
 
@@ -40,7 +41,11 @@ impl Refusal {
 }
 
 /// Check a CONNECT, and let the client take the place of an older connection of its identity.
-pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusal> {
+pub(super) fn accept(
+    packet: Connect,
+    certificate: Option<&ClientCertificate>,
+    hub: &HubState,
+) -> Result<Accepted, Refusal> {
     if packet.protocol != Protocol::V4 {
         let why = "it speaks another version than MQTT 3.1.1";
         return Err(Refusal::new(ConnectReturnCode::RefusedProtocolVersion, &packet.client_id, why));
@@ -51,7 +56,7 @@ pub(super) fn accept(packet: Connect, hub: &HubState) -> Result<Accepted, Refusa
     let Login { username, password } =
         packet.login.unwrap_or(Login { username: String::new(), password: String::new() });
     let device = hub
-        .authenticate_device(&packet.client_id, &username, &password)
+        .authenticate_device(&packet.client_id, &username, Proof::of(&password, certificate))
         .map_err(|refusal| Refusal::new(return_code(&refusal), &packet.client_id, refusal))?;
     let telemetry_topic = rules::telemetry_topic(&device.id);
     let allowed = |will: &LastWill| {

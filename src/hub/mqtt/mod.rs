@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::session::Session;
 use self::wire::{Incoming, Outgoing};
+use super::x509::ClientCertificate;
 use super::{HubError, HubState};
 use crate::protocol::identity::IdentityId;
 
@@ -67,11 +68,17 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Serve one connection to its end; `first` holds what was read of it already.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, first: BytesMut, hub: HubState) {
+/// Serve one connection to its end; `first` holds what was read of it already, `certificate` is what the client has
+/// shown.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    first: BytesMut,
+    certificate: Option<ClientCertificate>,
+    hub: HubState,
+) {
     let (reader, writer) = tokio::io::split(stream);
     let (mut incoming, mut outgoing) = (Incoming::new(reader, first), Outgoing::new(writer));
-    match accept(&mut incoming, &mut outgoing, &hub).await {
+    match accept(&mut incoming, &mut outgoing, certificate.as_ref(), &hub).await {
         Ok(accepted) => {
             let id = Arc::clone(&accepted.id);
             hub.notices.tell(|| format!("{id} connected"));
@@ -87,6 +94,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, first: BytesMut,
 async fn accept<S: AsyncRead + AsyncWrite>(
     incoming: &mut Incoming<S>,
     outgoing: &mut Outgoing<S>,
+    certificate: Option<&ClientCertificate>,
     hub: &HubState,
 ) -> Result<connect::Accepted, Ending> {
     let first = tokio::time::timeout(super::FIRST_BYTES_DEADLINE, incoming.packet());
@@ -96,7 +104,7 @@ async fn accept<S: AsyncRead + AsyncWrite>(
             if let Ok(id) = IdentityId::parse(&packet.client_id) {
                 stay_while_frozen(incoming, &id, hub).await?;
             }
-            match connect::accept(packet, hub) {
+            match connect::accept(packet, certificate, hub) {
                 Ok(accepted) => return Ok(accepted),
                 Err(refusal) => refusal,
             }

@@ -110,7 +110,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                 reason = &mut self.connection.closed => {
                     return Err(Ending::Closed(reason.unwrap_or_default()));
                 }
-                () = &mut expiry => return Err(Ending::closed("its token has expired")),
+                () = &mut expiry => return Err(Ending::closed("its token or certificate has expired")),
                 flushed = self.outgoing.flush(), if self.outgoing.is_waiting() => flushed?,
                 filled = incoming.fill(), if !self.outgoing.is_full() => {
                     filled?;

@@ -3,13 +3,15 @@
 mod mqtt_client;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferrohub::auth::{ConnectionString, SasKey};
 use ferrohub::clock::Clock;
 use ferrohub::hub::{Hub, HubOptions};
 use ferrohub::protocol::identity::IdentityId;
-use ferrohub::tls::{self, Roots};
+use ferrohub::tls::{self, Identity, Roots};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -130,7 +132,11 @@ impl TestHub {
              {if_match}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
-        let mut stream = self.tls(&[]).await;
+        Self::ask(self.tls(&[]).await, &request).await
+    }
+
+    /// Send a request that ends its connection: status and body of the answer.
+    pub(crate) async fn ask(mut stream: TlsStream<TcpStream>, request: &str) -> (u16, Value) {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         soon("the answer to a REST request", stream.read_to_string(&mut answer)).await.unwrap();
@@ -153,8 +159,20 @@ impl TestHub {
 
     /// A TLS connection that offers these protocols.
     pub(crate) async fn tls(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
-        let roots = Roots::Bundle(self.hub.ca_pem_path().to_owned());
-        let config = tls::client_config("localhost", &roots, protocols).unwrap();
+        self.handshake(tls::client_config("localhost", &self.roots(), protocols).unwrap()).await
+    }
+
+    /// A TLS connection that shows this certificate.
+    pub(crate) async fn tls_of(&self, identity: &Identity) -> TlsStream<TcpStream> {
+        let config = tls::device_config("localhost", &self.roots(), Some(identity), None).unwrap();
+        self.handshake(Arc::new(config)).await
+    }
+
+    fn roots(&self) -> Roots {
+        Roots::Bundle(self.hub.ca_pem_path().to_owned())
+    }
+
+    async fn handshake(&self, config: Arc<ClientConfig>) -> TlsStream<TcpStream> {
         let name = ServerName::try_from("localhost").unwrap();
         soon("the TLS handshake", TlsConnector::from(config).connect(name, self.tcp().await)).await.unwrap()
     }

@@ -55,14 +55,23 @@ impl SignIn {
 
     /// Send it; the answer is yet to come.
     pub(crate) async fn connect(&self, hub: &TestHub) -> MqttClient {
-        let mut packet = BytesMut::new();
-        self.packet().write(&mut packet).unwrap();
-        Self::raw(hub, &packet).await
+        self.connect_over(hub.tls(&[]).await).await
     }
 
     /// Send these bytes as a CONNECT.
     pub(crate) async fn raw(hub: &TestHub, packet: &[u8]) -> MqttClient {
-        let mut client = MqttClient { stream: hub.tls(&[]).await, buffer: BytesMut::new(), next_id: 1 };
+        Self::raw_over(hub.tls(&[]).await, packet).await
+    }
+
+    /// Send it over this connection; the answer is yet to come.
+    pub(crate) async fn connect_over(&self, stream: TlsStream<TcpStream>) -> MqttClient {
+        let mut packet = BytesMut::new();
+        self.packet().write(&mut packet).unwrap();
+        Self::raw_over(stream, &packet).await
+    }
+
+    async fn raw_over(stream: TlsStream<TcpStream>, packet: &[u8]) -> MqttClient {
+        let mut client = MqttClient { stream, buffer: BytesMut::new(), next_id: 1 };
         client.send_bytes(packet).await;
         client
     }
