@@ -8,8 +8,43 @@ from __future__ import annotations
 
 from ferrohub._native import CoreError, parse_connection_string
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
 SERVICE_FORM = "HostName=<hub>.azure-devices.net;SharedAccessKeyName=<policy>;SharedAccessKey=<key>"
 DEVICE_FORM = "HostName=<hub>.azure-devices.net;DeviceId=<device>[;ModuleId=<module>];SharedAccessKey=<key>"
+
+
+_SECRETS = ("SharedAccessKey", "SharedAccessSignature")
+
+
+class ConnectionString:
+    """A connection string whose parts are read by key: `ConnectionString(text)["HostName"]`.
+
+    `str()` gives the whole text, with its key; `repr()` leaves the key out.
+    """
+
+    _parsed: Callable[[Any], dict[str, str]]
+    """Given by each party: what it takes, and what it raises."""
+
+    def __init__(self, connection_string: str) -> None:
+        self._parts = self._parsed(connection_string)
+        self._text = connection_string
+
+    def __getitem__(self, key: str) -> str:
+        return self._parts[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The part with this key, or the default."""
+        return self._parts.get(key, default)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        shown = (f"{key}={'…' if key in _SECRETS else value}" for key, value in sorted(self._parts.items()))
+        return f"{type(self).__name__}({';'.join(shown)})"
 
 
 class WrongConnectionStringError(KeyError):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from official_api import MADE_BY_FACTORIES, NOTHING, find, rows
+from official_api import MADE_BY_FACTORIES, NOTHING, PACKAGES, find, rows
 
 CALLABLE = {"method", "classmethod", "property"}
 
@@ -17,7 +17,7 @@ CALLABLE = {"method", "classmethod", "property"}
 def built() -> dict[tuple[type, str], str]:
     """Class and member of every callable of the API that is there, and its name; the constructors of models too."""
     found: dict[tuple[type, str], str] = {}
-    for dotted, row in rows("azure.iot.device"):
+    for dotted, row in rows(*PACKAGES):
         owner = find(dotted.rpartition(".")[0])
         if row["is"] in CALLABLE and isinstance(owner, type) and find(dotted) is not NOTHING:
             found.setdefault((owner, dotted.rpartition(".")[2]), dotted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -11,9 +10,8 @@ from typing import Any
 import pytest
 from azure.iot.device import aio
 from azure.iot.hub import IoTHubRegistryManager
-from azure.iot.hub.models import Twin, TwinProperties
+from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 from ferrohub import LocalHub
-from ferrohub._native import ServiceTransport
 
 SECONDS = 20
 """No test waits longer than this for anything."""
@@ -30,18 +28,16 @@ class Back:
         self.registry.create_module_with_sas(DEVICE, MODULE, "", "", "")
         parts = dict(part.split("=", 1) for part in hub.connection_string.split(";"))
         self.host_name = parts["HostName"]
-        self._transport = ServiceTransport(
-            parts["HostName"], "tests", parts["SharedAccessKeyName"], parts["SharedAccessKey"]
-        )
 
     def invoke(self, path: str, name: str, payload: Any) -> Any:
         """Call a direct method; its answer."""
-        body = {"methodName": name, "payload": payload, "responseTimeoutInSeconds": SECONDS}
-        headers = [("Content-Type", "application/json; charset=utf-8")]
-        target = f"/twins/{path}/methods?api-version=2021-04-12"
-        answer = self._transport.request("POST", target, headers, json.dumps(body).encode())
-        assert answer[0] == 200
-        return json.loads(answer[3])
+        device, _, module = path.partition("/modules/")
+        method = CloudToDeviceMethod(method_name=name, payload=payload, response_timeout_in_seconds=SECONDS)
+        if module:
+            answer = self.registry.invoke_device_module_method(device, module, method)
+        else:
+            answer = self.registry.invoke_device_method(device, method)
+        return {"status": answer.status, "payload": answer.payload}
 
 
 @dataclass

@@ -1,16 +1,17 @@
-"""Back-end clients of IoT Hub: the identity registry and twins.
+"""Back-end clients of IoT Hub: identities, twins, methods, configurations, jobs and digital twins.
 
-`azure.iot.hub` shows the same names to programs written for Microsoft's package. Errors, which pull in msrest
-where it is installed, are loaded when first named.
+`azure.iot.hub` shows the same names to programs written for Microsoft's package. Everything is loaded when it is first
+named: a program pays for the managers that it uses, and for msrest, where that is installed, at its first error.
 """
 
 from __future__ import annotations
 
-from ferrohub.service.registry_manager import IoTHubRegistryManager
-from ferrohub.service.transport_type import TransportType
+from ferrohub._submodules import submodules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ferrohub.service.configuration_manager import IoTHubConfigurationManager
+    from ferrohub.service.digital_twin_client import DigitalTwinClient
     from ferrohub.service.errors import (
         ClientRequestError,
         DeserializationError,
@@ -19,22 +20,43 @@ if TYPE_CHECKING:
         SerializationError,
         ValidationError,
     )
+    from ferrohub.service.http_runtime_manager import IoTHubHttpRuntimeManager
+    from ferrohub.service.job_manager import IoTHubJobManager
+    from ferrohub.service.registry_manager import IoTHubRegistryManager
+    from ferrohub.service.retry import RetryPolicy
+    from ferrohub.service.transport_type import TransportType
+
 __all__ = [
     "ClientRequestError",
     "DeserializationError",
+    "DigitalTwinClient",
     "HttpOperationError",
+    "IoTHubConfigurationManager",
+    "IoTHubHttpRuntimeManager",
+    "IoTHubJobManager",
     "IoTHubRegistryManager",
     "RetriesExhaustedError",
+    "RetryPolicy",
     "SerializationError",
     "TransportType",
     "ValidationError",
 ]
 
+MANAGERS = {
+    "DigitalTwinClient": "ferrohub.service.digital_twin_client",
+    "IoTHubConfigurationManager": "ferrohub.service.configuration_manager",
+    "IoTHubHttpRuntimeManager": "ferrohub.service.http_runtime_manager",
+    "IoTHubJobManager": "ferrohub.service.job_manager",
+    "IoTHubRegistryManager": "ferrohub.service.registry_manager",
+}
+"""The module of each manager."""
 
-def __getattr__(name: str) -> type[Exception]:
-    if name in __all__:
-        from ferrohub.service import errors
-
-        error: type[Exception] = getattr(errors, name)
-        return error
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = submodules(
+    __name__,
+    elsewhere={
+        **dict.fromkeys(__all__, "ferrohub.service.errors"),
+        **MANAGERS,
+        "RetryPolicy": "ferrohub.service.retry",
+        "TransportType": "ferrohub.service.transport_type",
+    },
+)

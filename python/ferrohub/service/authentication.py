@@ -8,13 +8,14 @@ https://learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas
 from __future__ import annotations
 
 import binascii
+import threading
 import time
 
-from ferrohub._connection_strings import SERVICE_FORM, WrongConnectionStringError, parse
+from ferrohub._connection_strings import SERVICE_FORM, ConnectionString, WrongConnectionStringError, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any, Protocol, Union
 
     class AccessToken(Protocol):
         """What a credential hands out: the token and when it expires (seconds since 1970)."""
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
         def get_token(self, *scopes: str) -> AccessToken:
             """A token that is good for these scopes."""
 
+    class AsyncTokenCredential(Protocol):
+        """Any credential of azure.identity.aio, or another object with this method."""
+
+        async def get_token(self, *scopes: str) -> AccessToken:
+            """A token that is good for these scopes."""
+
+    Authorization = Union["SharedAccessPolicy", "TokenAuthorization"]
+
 
 TOKEN_SCOPE = "https://iothubs.azure.net/.default"  # noqa: S105 - a scope is no secret
 _RENEW_BEFORE_SECONDS = 300
@@ -45,23 +54,46 @@ _NEEDED = (
 _NO_EQUALS_SIGN = "dictionary update sequence element #{part} has length 1; 2 is required"
 
 
-class SharedAccessPolicy:
+def _parse(connection_string: Any) -> dict[str, str]:
+    return parse(_text(connection_string), _NEEDED, _NO_EQUALS_SIGN)
+
+
+class ServiceConnectionString(ConnectionString):
+    """A connection string of a service or a device, to read parts from. Raises TypeError and ValueError."""
+
+    _parsed = staticmethod(_parse)
+
+
+class SharedAccessPolicy(ServiceConnectionString):
     """Host, policy name and key of a service's connection string."""
 
     def __init__(self, connection_string: Any) -> None:
-        values = parse(_text(connection_string), _NEEDED, _NO_EQUALS_SIGN)
-        if "SharedAccessKeyName" not in values:
-            party = "a module" if "ModuleId" in values else "a device"
+        super().__init__(connection_string)
+        if self.get("SharedAccessKeyName") is None:
+            party = "a module" if self.get("ModuleId") else "a device"
             raise WrongConnectionStringError(
                 f"'SharedAccessKeyName': this is the connection string of {party}. A service needs that of a"
                 f" shared access policy of the hub: {_NEEDED}"
             )
-        self.host_name = values["HostName"]
-        self.policy_name = values["SharedAccessKeyName"]
-        self.key = _checked_key(values["SharedAccessKey"])
+        self.host_name = self["HostName"]
+        self.policy_name = self["SharedAccessKeyName"]
+        self.key = _checked_key(self["SharedAccessKey"])
+
+    @classmethod
+    def create_with_parsed_values(
+        cls, host_name: str, shared_access_key_name: str, shared_access_key: str
+    ) -> SharedAccessPolicy:
+        """Of the three parts of a connection string."""
+        return cls(
+            f"HostName={host_name};SharedAccessKeyName={shared_access_key_name};SharedAccessKey={shared_access_key}"
+        )
 
     def headers(self) -> list[tuple[str, str]]:
         """None: the core signs each request."""
+        return []
+
+    async def headers_awaited(self) -> list[tuple[str, str]]:
+        """The same, for asyncio clients."""
         return []
 
 
@@ -85,18 +117,61 @@ def _checked_key(key: str) -> str:
 
 
 class TokenAuthorization:
-    """Bearer tokens of a credential, asked for when the last has less than five minutes left."""
+    """Bearer tokens of a credential, asked for when the last has less than five minutes left.
+
+    Calls that need a new token at the same time share one.
+    """
 
     policy_name: str | None = None
     key: str | None = None
 
-    def __init__(self, host_name: str, credential: TokenCredential) -> None:
-        self.host_name = host_name
+    def __init__(self, credential: TokenCredential | AsyncTokenCredential) -> None:
         self._get_token = credential.get_token
         self._token: AccessToken | None = None
+        self._lock = threading.Lock()
+        self._renewal: tuple[Any, Any] | None = None  # the event loop, and its task that asks for a token
 
     def headers(self) -> list[tuple[str, str]]:
         """The Authorization header with a token that is good for some minutes."""
-        if self._token is None or self._token.expires_on - time.time() < _RENEW_BEFORE_SECONDS:
-            self._token = self._get_token(TOKEN_SCOPE)
+        with self._lock:
+            if self._is_due():
+                token: Any = self._get_token(TOKEN_SCOPE)
+                if hasattr(token, "__await__"):
+                    token.close()
+                    raise TypeError(
+                        "this credential is one for asyncio: use the managers of azure.iot.hub.aio, or the credential"
+                        " of the same name in azure.identity"
+                    )
+                self._token = token
+            return self._header()
+
+    async def headers_awaited(self) -> list[tuple[str, str]]:
+        """The same, for asyncio clients: a credential that blocks is asked in a thread, the event loop goes on."""
+        if self._is_due():
+            import asyncio
+
+            loop = asyncio.get_running_loop()
+            if self._renewal is None or self._renewal[0] is not loop or self._renewal[1].done():
+                self._renewal = loop, loop.create_task(self._renew())
+            # A call that is cancelled leaves the others their token.
+            await asyncio.shield(self._renewal[1])
+        return self._header()
+
+    async def _renew(self) -> None:
+        import asyncio
+        import inspect
+
+        if inspect.iscoroutinefunction(self._get_token):
+            token = await self._get_token(TOKEN_SCOPE)
+        else:
+            token = await asyncio.to_thread(self._get_token, TOKEN_SCOPE)
+            if hasattr(token, "__await__"):
+                token = await token
+        self._token = token
+
+    def _is_due(self) -> bool:
+        return self._token is None or self._token.expires_on - time.time() < _RENEW_BEFORE_SECONDS
+
+    def _header(self) -> list[tuple[str, str]]:
+        assert self._token is not None
         return [("Authorization", f"Bearer {self._token.token}")]

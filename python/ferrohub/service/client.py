@@ -1,6 +1,7 @@
-"""The blocking client under the managers: prepares a request, has the core send it, reads the answer.
+"""The clients under the managers: they have the core send the requests of a call, and give the call its responses.
 
-The core keeps the connections (one pool per client), signs, waits and retries; see `src/service`.
+The core keeps the connections (one pool per client), signs, waits and retries; see `src/service`. `ServiceClient`
+blocks; the one that awaits is in `ferrohub.service.aio`.
 """
 
 from __future__ import annotations
@@ -9,52 +10,69 @@ import sys
 
 from ferrohub._native import CoreError, ServiceTransport
 from ferrohub.service import errors
-from ferrohub.service.operation import interpret, prepare
+from ferrohub.service.operation import DEFAULT_TIMEOUT
 from ferrohub.service.response import Response
+from ferrohub.service.retry import RetryPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
-    from ferrohub.service.authentication import SharedAccessPolicy, TokenAuthorization
-    from ferrohub.service.operation import Operation
+    from ferrohub.service.authentication import Authorization
+    from ferrohub.service.calls import Call
+    from ferrohub.service.operation import Request
 
     Result = TypeVar("Result")
 
 
-class ServiceClient:
-    """Calls operations on one hub, one after the other or from many threads at once."""
+class Connection:
+    """One hub's REST endpoint, and who asks: what clients of both kinds have."""
 
-    def __init__(self, authorization: SharedAccessPolicy | TokenAuthorization) -> None:
-        self._authorization = authorization
+    def __init__(
+        self, host_name: str, authorization: Authorization, timeout: float | None, retry: RetryPolicy | None
+    ) -> None:
+        self.host_name = host_name
+        self.authorization = authorization
+        self.timeout = DEFAULT_TIMEOUT if timeout is None else checked_timeout(timeout)
+        self.retry = retry or RetryPolicy()
         policy, key = authorization.policy_name, authorization.key
         try:
-            self._transport = ServiceTransport(authorization.host_name, _platform(), policy, key)
+            self._transport = ServiceTransport(host_name, _platform(), policy, key)
         except CoreError as error:
             raise errors.from_core(error) from None
 
-    def call(
-        self,
-        operation: Operation[Result],
-        path: Sequence[Any] = (),
-        *,
-        query: Sequence[Any] = (),
-        body: Any = None,
-        etag: Any = None,
-    ) -> Result:
-        """Call an operation and wait for its result.
 
-        Raises what `prepare` and `interpret` raise, and ClientRequestError if no answer came: at the latest
-        after 100 s in all, or at once when nothing can be reached and the retries are used up (about 5 s).
+class ServiceClient(Connection):
+    """Runs calls on one hub, one after the other or from many threads at once."""
+
+    def run(self, call: Call[Result]) -> Result:
+        """Send the requests of a call and wait for its result.
+
+        Raises what the call raises, and ClientRequestError if no answer came in time.
         """
-        request = prepare(operation, path, query=query, body=body, etag=etag)
-        headers = request.headers + self._authorization.headers()
         try:
-            answer = self._transport.request(request.method, request.target, headers, request.body)
+            request = next(call)
+            while True:
+                request = call.send(self._send(request))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    def _send(self, request: Request) -> Response:
+        headers = request.headers + self.authorization.headers()
+        limit = self.timeout if request.timeout is None else checked_timeout(request.timeout)
+        try:
+            answer = self._transport.request(request.method, request.target, headers, request.body, limit)
         except CoreError as error:
             raise errors.from_core(error) from None
-        return interpret(operation, Response(request, *answer))
+        return Response(request, *answer)
+
+
+def checked_timeout(timeout: float) -> float:
+    """The same number of seconds. Raises ValueError if it is none to wait for."""
+    if not 0 < timeout < float("inf"):
+        raise ValueError(f"timeout must be a number of seconds above 0, not {timeout}")
+    return timeout
 
 
 def _platform() -> str:

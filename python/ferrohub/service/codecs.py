@@ -125,15 +125,15 @@ def _encode_duration(value: timedelta) -> str:
     return f"{sign}P{days}" + (f"T{clock}" if clock else "")
 
 
-def _encode_any(value: Any, _transform: Any) -> Any:
+def encode_any(value: Any, _transform: Any = None) -> Any:
     """Any JSON value; subclasses of JSON's types are written as their text, as the official package does."""
     kind = type(value)
     if value is None or kind in _PLAIN_TYPES:
         return value
     if kind is dict:
-        return {str(key): _encode_any(member, None) for key, member in value.items()}
+        return {str(key): encode_any(member) for key, member in value.items()}
     if kind is list:
-        return [_encode_any(member, None) for member in value]
+        return [encode_any(member) for member in value]
     return value.serialize() if hasattr(kind, "_attribute_map") else _encode_other(value)
 
 
@@ -162,7 +162,7 @@ _SCALARS = {
             lambda value, _lenient: value if isinstance(value, datetime) else decode_datetime(value),
             lambda value, _transform: encode_datetime(value),
         ),
-        Codec("object", lambda value, _lenient: value, _encode_any),
+        Codec("object", lambda value, _lenient: value, encode_any),
     )
 }
 

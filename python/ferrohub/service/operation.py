@@ -1,4 +1,4 @@
-"""One operation of the REST interface, described; and the two halves of every call, without I/O.
+"""One operation of the REST interface, described; and the two halves of every request, without I/O.
 
 `prepare` turns an operation and its arguments into a request, `interpret` a response into the result or an
 exception. What lies between, sending and waiting, is the clients' business: so a client that blocks and one
@@ -9,18 +9,19 @@ https://learn.microsoft.com/rest/api/iothub/service/
 from __future__ import annotations
 
 from ferrohub.service import errors
-from ferrohub.service.model import Model
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Callable, Generic, Optional, TypeVar
+    from typing import Any, Callable, Generic, TypeVar
 
+    from ferrohub.service.model import Model
     from ferrohub.service.response import Response
 
     Result = TypeVar("Result")
     AnyModel = TypeVar("AnyModel", bound=Model)
-    IfMatch = Callable[[Any], Optional[str]]
+    # The name on the wire of an optional argument, and how its value is coerced.
+    Option = tuple[str, Callable[[Any], Any]]
 else:
 
     class Generic:
@@ -33,6 +34,8 @@ else:
 
 
 API_VERSION = "2021-04-12"
+DEFAULT_TIMEOUT = 100.0
+"""Seconds for a call, with all its attempts."""
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 
@@ -40,13 +43,13 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 class Operation(Generic[Result]):
     """How to ask for one thing, and how to read the answer.
 
-    `path` names its arguments in braces. `query` lists optional arguments and their types; they come before
-    the API version. `body` is the model that is sent. `if_match` makes the If-Match header of an etag.
-    `success` are the statuses of a good answer, and `returns` reads its JSON (None: there is nothing to
-    read).
+    `path` names its arguments in braces. Optional arguments are sent in the query (`query`; `late_query` for
+    those that stand behind the API version) or as headers, and are given in this order. `body` writes the
+    argument that is sent. `success` are the statuses of a good answer, and `returns` reads its JSON (None:
+    there is nothing to read).
     """
 
-    __slots__ = ("_texts", "body", "if_match", "method", "parameters", "query", "returns", "success")
+    __slots__ = ("_texts", "body", "headers", "late_query", "method", "parameters", "query", "returns", "success")
 
     def __init__(
         self,
@@ -54,84 +57,98 @@ class Operation(Generic[Result]):
         path: str,
         returns: Callable[[Any], Result] | None = None,
         *,
-        query: Sequence[tuple[str, Callable[[Any], Any]]] = (),
-        body: type[Model] | None = None,
-        if_match: IfMatch | None = None,
+        body: Callable[[Any], Any] | None = None,
+        query: Sequence[Option] = (),
+        late_query: Sequence[Option] = (),
+        headers: Sequence[Option] = (),
         success: tuple[int, ...] = (200,),
     ) -> None:
         self.method = method
         self.returns = returns
-        self.query = query
         self.body = body
-        self.if_match = if_match
+        self.query = query
+        self.late_query = late_query
+        self.headers = headers
         self.success = success
         # "/devices/{id}/modules" is the texts "/devices/" and "/modules" around the parameter "id".
         pieces = path.replace("}", "{").split("{")
         self._texts = pieces[0::2]
         self.parameters = pieces[1::2]
 
-    def address(self, path: Sequence[Any], query: Sequence[Any]) -> str:
+    @property
+    def options(self) -> list[Option]:
+        """All optional arguments, in the order in which they are given."""
+        return [*self.query, *self.late_query, *self.headers]
+
+    def address(self, path: Sequence[Any], options: dict[str, str]) -> str:
         """The path and query for these arguments."""
         address = self._texts[0]
         for name, value, text in zip(self.parameters, path, self._texts[1:]):
             if value is None:
                 raise errors.validation_error("required", name, True)
             address += quote(str(value)) + text
-        pairs = [(name, kind(value)) for (name, kind), value in zip(self.query, query) if value is not None]
-        optional = "".join(f"{name}={quote(str(value))}&" for name, value in pairs)
-        return f"{address}?{optional}api-version={API_VERSION}"
+        early = "".join(f"{name}={quote(options[name])}&" for name, _ in self.query if name in options)
+        late = "".join(f"&{name}={quote(options[name])}" for name, _ in self.late_query if name in options)
+        return f"{address}?{early}api-version={API_VERSION}{late}"
 
 
 class Request:
-    """A request ready to be sent; the transport adds host, user agent and authorization."""
+    """A request ready to be sent; the transport adds host, user agent and authorization.
 
-    __slots__ = ("body", "headers", "method", "target")
+    `timeout` is in seconds, over all attempts; None is what the client has.
+    """
 
-    def __init__(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes | None) -> None:
+    __slots__ = ("body", "headers", "method", "target", "timeout")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        timeout: float | None = None,
+    ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
+        self.timeout = timeout
 
 
 def prepare(
     operation: Operation[Any],
     path: Sequence[Any] = (),
     *,
-    query: Sequence[Any] = (),
+    options: Sequence[Any] = (),
     body: Any = None,
-    etag: Any = None,
+    if_match: Any = None,
+    timeout: float | None = None,
 ) -> Request:
     """The request for an operation.
 
     Raises msrest's ValidationError if an argument is None that may not be, azure-core's SerializationError if
     the body does not fit its model.
     """
-    target = operation.address(path, query)
+    given = {name: str(kind(value)) for (name, kind), value in zip(operation.options, options) if value is not None}
+    target = operation.address(path, given)
     headers = [("Accept", "application/json")]
     content = None
     if operation.body is not None:
         content = _written(operation.body, body)
         headers.append(("Content-Type", "application/json; charset=utf-8"))
-    condition = operation.if_match(etag) if operation.if_match is not None else None
-    if condition is not None:
-        headers.append(("If-Match", condition))
-    return Request(operation.method, target, headers, content)
+    if if_match is not None:
+        headers.append(("If-Match", str(if_match)))
+    headers.extend((name, given[name]) for name, _ in operation.headers if name in given)
+    return Request(operation.method, target, headers, content, timeout)
 
 
-def _written(model: type[Model], body: Any) -> bytes:
+def _written(write: Callable[[Any], Any], body: Any) -> bytes:
     """The body as JSON, with Python's separators and escapes."""
     if body is None:
         raise errors.validation_error("required", "body", True)
-    if not isinstance(body, Model):
-        try:
-            body = model.from_dict(body)
-        except ValueError as error:
-            raise errors.serialization_error(f"Unable to build a model: {error}") from error
     import json  # slow to import; a program that only names the classes does without
 
-    body.validate()
-    return json.dumps(body.serialize()).encode("ascii")
+    return json.dumps(write(body)).encode("ascii")
 
 
 def interpret(operation: Operation[Result], response: Response) -> Result:
@@ -176,17 +193,9 @@ def list_of(model: type[AnyModel]) -> Callable[[Any], list[AnyModel]]:
     return read
 
 
-def quoted_or_star(etag: Any) -> str:
-    """The If-Match of identities and twins: the etag in double quotes unless it has them, `"*"` for None.
-
-    Anything but a str is sent as its text.
-    """
-    if etag is None:
-        return '"*"'
-    if not isinstance(etag, str):
-        return str(etag)
-    quoted = len(etag) > 1 and etag.startswith('"') and etag.endswith('"')
-    return etag if quoted else f'"{etag}"'
+def anything(data: Any) -> Any:
+    """Reads any JSON value."""
+    return data
 
 
 def quote(text: str) -> str:

@@ -1,35 +1,135 @@
-"""The operations of the identity registry and of twins, one row each.
+"""The operations of IoT Hub's REST interface, one row each.
 
-https://learn.microsoft.com/rest/api/iothub/service/devices
-https://learn.microsoft.com/rest/api/iothub/service/modules
+The etag that an operation is conditional on is given with each call; how it is written differs from one group of
+calls to the next, see `ferrohub.service.calls`.
+
+https://learn.microsoft.com/rest/api/iothub/service/
 """
 
 from __future__ import annotations
 
-from ferrohub.service.models import Device, Module, Twin
-from ferrohub.service.operation import Operation, list_of, quoted_or_star
+from ferrohub.service import bodies, models
+from ferrohub.service.operation import Operation, anything, list_of
+
+NO_CONTENT = (204,)
+
+# --- the identity registry ---
 
 DEVICE = "/devices/{id}"
 MODULE = "/devices/{id}/modules/{mid}"
+
+PUT_DEVICE = Operation("PUT", DEVICE, models.Device.deserialize, body=bodies.one(models.Device))
+GET_DEVICE = Operation("GET", DEVICE, models.Device.deserialize)
+GET_DEVICES = Operation("GET", "/devices", list_of(models.Device), query=[("top", int)])
+DELETE_DEVICE: Operation[None] = Operation("DELETE", DEVICE, success=NO_CONTENT)
+
+PUT_MODULE = Operation("PUT", MODULE, models.Module.deserialize, body=bodies.one(models.Module), success=(200, 201))
+GET_MODULE = Operation("GET", MODULE, models.Module.deserialize)
+GET_MODULES = Operation("GET", "/devices/{id}/modules", list_of(models.Module))
+DELETE_MODULE: Operation[None] = Operation("DELETE", MODULE, success=NO_CONTENT)
+
+# 400 is what the hub answers when some of the devices could not be done: the result tells which.
+UPDATE_REGISTRY = Operation(
+    "POST",
+    "/devices",
+    models.BulkRegistryOperationResult.deserialize,
+    body=bodies.many(bodies.one(models.ExportImportDevice)),
+    success=(200, 400),
+)
+GET_SERVICE_STATISTICS = Operation("GET", "/statistics/service", models.ServiceStatistics.deserialize)
+GET_DEVICE_STATISTICS = Operation("GET", "/statistics/devices", models.RegistryStatistics.deserialize)
+
+# --- twins, queries and direct methods ---
+
 DEVICE_TWIN = "/twins/{id}"
 MODULE_TWIN = "/twins/{id}/modules/{mid}"
 
-CREATE_DEVICE = Operation("PUT", DEVICE, Device.deserialize, body=Device)
-UPDATE_DEVICE = Operation("PUT", DEVICE, Device.deserialize, body=Device, if_match=quoted_or_star)
-GET_DEVICE = Operation("GET", DEVICE, Device.deserialize)
-GET_DEVICES = Operation("GET", "/devices", list_of(Device), query=[("top", int)])
-DELETE_DEVICE: Operation[None] = Operation("DELETE", DEVICE, if_match=quoted_or_star, success=(204,))
+GET_TWIN = Operation("GET", DEVICE_TWIN, models.Twin.deserialize)
+REPLACE_TWIN = Operation("PUT", DEVICE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
+UPDATE_TWIN = Operation("PATCH", DEVICE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
+GET_MODULE_TWIN = Operation("GET", MODULE_TWIN, models.Twin.deserialize)
+REPLACE_MODULE_TWIN = Operation("PUT", MODULE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
+UPDATE_MODULE_TWIN = Operation("PATCH", MODULE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
 
-CREATE_MODULE = Operation("PUT", MODULE, Module.deserialize, body=Module, success=(200, 201))
-UPDATE_MODULE = Operation("PUT", MODULE, Module.deserialize, body=Module, if_match=quoted_or_star, success=(200, 201))
-GET_MODULE = Operation("GET", MODULE, Module.deserialize)
-GET_MODULES = Operation("GET", "/devices/{id}/modules", list_of(Module))
-DELETE_MODULE: Operation[None] = Operation("DELETE", MODULE, if_match=quoted_or_star, success=(204,))
+_PAGE = [("x-ms-continuation", str), ("x-ms-max-item-count", str)]
+_QUERY = bodies.one(models.QuerySpecification)
+QUERY_TWINS = Operation("POST", "/devices/query", list_of(models.Twin), body=_QUERY, headers=_PAGE)
+# The same, with rows as they come: a query may also select parts of twins, numbers or jobs.
+QUERY_ROWS = Operation("POST", "/devices/query", anything, body=_QUERY, headers=_PAGE)
 
-GET_TWIN = Operation("GET", DEVICE_TWIN, Twin.deserialize)
-REPLACE_TWIN = Operation("PUT", DEVICE_TWIN, Twin.deserialize, body=Twin, if_match=quoted_or_star)
-UPDATE_TWIN = Operation("PATCH", DEVICE_TWIN, Twin.deserialize, body=Twin, if_match=quoted_or_star)
+_METHOD = bodies.one(models.CloudToDeviceMethod)
+_METHOD_RESULT = models.CloudToDeviceMethodResult.deserialize
+INVOKE_METHOD = Operation("POST", "/twins/{device_id}/methods", _METHOD_RESULT, body=_METHOD)
+INVOKE_MODULE_METHOD = Operation("POST", "/twins/{device_id}/modules/{module_id}/methods", _METHOD_RESULT, body=_METHOD)
 
-GET_MODULE_TWIN = Operation("GET", MODULE_TWIN, Twin.deserialize)
-REPLACE_MODULE_TWIN = Operation("PUT", MODULE_TWIN, Twin.deserialize, body=Twin, if_match=quoted_or_star)
-UPDATE_MODULE_TWIN = Operation("PATCH", MODULE_TWIN, Twin.deserialize, body=Twin, if_match=quoted_or_star)
+# --- configurations ---
+
+CONFIGURATION = "/configurations/{id}"
+_CONFIGURATION = models.Configuration.deserialize
+
+GET_CONFIGURATION = Operation("GET", CONFIGURATION, _CONFIGURATION)
+GET_CONFIGURATIONS = Operation("GET", "/configurations", list_of(models.Configuration), query=[("top", int)])
+PUT_CONFIGURATION = Operation(
+    "PUT", CONFIGURATION, _CONFIGURATION, body=bodies.one(models.Configuration), success=(200, 201)
+)
+DELETE_CONFIGURATION: Operation[None] = Operation("DELETE", CONFIGURATION, success=NO_CONTENT)
+TEST_CONFIGURATION_QUERIES = Operation(
+    "POST",
+    "/configurations/testQueries",
+    models.ConfigurationQueriesTestResponse.deserialize,
+    body=bodies.one(models.ConfigurationQueriesTestInput),
+)
+APPLY_CONFIGURATION: Operation[None] = Operation(
+    "POST",
+    "/devices/{id}/applyConfigurationContent",
+    body=bodies.one(models.ConfigurationContent),
+    success=NO_CONTENT,
+)
+
+# --- jobs ---
+
+_JOB_PROPERTIES = models.JobProperties.deserialize
+_JOB_RESPONSE = models.JobResponse.deserialize
+
+CREATE_IMPORT_EXPORT_JOB = Operation("POST", "/jobs/create", _JOB_PROPERTIES, body=bodies.one(models.JobProperties))
+GET_IMPORT_EXPORT_JOBS = Operation("GET", "/jobs", list_of(models.JobProperties))
+GET_IMPORT_EXPORT_JOB = Operation("GET", "/jobs/{id}", _JOB_PROPERTIES)
+CANCEL_IMPORT_EXPORT_JOB = Operation("DELETE", "/jobs/{id}", anything, success=(200, 204))
+GET_SCHEDULED_JOB = Operation("GET", "/jobs/v2/{id}", _JOB_RESPONSE)
+CREATE_SCHEDULED_JOB = Operation("PUT", "/jobs/v2/{id}", _JOB_RESPONSE, body=bodies.one(models.JobRequest))
+CANCEL_SCHEDULED_JOB = Operation("POST", "/jobs/v2/{id}/cancel", _JOB_RESPONSE)
+QUERY_SCHEDULED_JOBS = Operation(
+    "GET", "/jobs/v2/query", models.QueryResult.deserialize, query=[("jobType", str), ("jobStatus", str)]
+)
+
+# --- messages to and from devices ---
+
+_FEEDBACK = "/messages/serviceBound/feedback"
+
+PURGE_MESSAGES = Operation("DELETE", "/devices/{id}/commands", models.PurgeMessageQueueResult.deserialize)
+RECEIVE_FEEDBACK: Operation[None] = Operation("GET", _FEEDBACK, success=(200, 204))
+COMPLETE_FEEDBACK: Operation[None] = Operation("DELETE", _FEEDBACK + "/{lock_token}", success=NO_CONTENT)
+ABANDON_FEEDBACK: Operation[None] = Operation("POST", _FEEDBACK + "/{lock_token}/abandon", success=NO_CONTENT)
+
+# --- digital twins ---
+
+_COMMAND_TIMEOUTS = [("connectTimeoutInSeconds", int), ("responseTimeoutInSeconds", int)]
+
+GET_DIGITAL_TWIN = Operation("GET", "/digitaltwins/{id}", anything)
+UPDATE_DIGITAL_TWIN: Operation[None] = Operation(
+    "PATCH", "/digitaltwins/{id}", body=bodies.many(bodies.anything), success=(202,)
+)
+INVOKE_COMMAND = Operation(
+    "POST",
+    "/digitaltwins/{id}/commands/{command_name}",
+    anything,
+    body=bodies.anything,
+    late_query=_COMMAND_TIMEOUTS,
+)
+INVOKE_COMPONENT_COMMAND = Operation(
+    "POST",
+    "/digitaltwins/{id}/components/{component_path}/commands/{command_name}",
+    anything,
+    body=bodies.anything,
+    late_query=_COMMAND_TIMEOUTS,
+)

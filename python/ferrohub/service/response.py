@@ -86,6 +86,7 @@ class Response:
         url: str,
         attempts: int,
         given_up: bool,
+        in_doubt: float | None = None,
     ) -> None:
         self.status_code = status_code
         self.reason = reason
@@ -94,6 +95,8 @@ class Response:
         self.url = url
         self.attempts = attempts
         self.given_up = given_up
+        # Seconds since an attempt before this was sent that may have had its effect; None if there was none.
+        self.in_doubt = in_doubt
         visible = {name: value for name, value in request.headers if name.lower() != "authorization"}
         self.request = SentRequest(request.method, url, visible)
 

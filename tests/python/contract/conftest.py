@@ -15,7 +15,7 @@ from azure.iot import device as synchronous
 from azure.iot.device import aio
 from ferrohub import LocalHub
 from recorded_calls import recording
-from recording_hub import make_certificates
+from recording_hub import Certificates, make_certificates
 from sorts_of_clients import SECONDS, Back, Sort
 from tls_hub import TlsHub
 
@@ -73,11 +73,15 @@ def client(sort: Sort) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def server_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A CA, and what it signed for servers of the tests."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def certificates(server_certificates: Certificates) -> Path:
     """A folder with ca.pem, server.pem and server.key."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
+    return server_certificates.ca.parent
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
-"""Every public name of the official device package is here, of the same kind and with the same parameters."""
+"""Every public name of the official packages is here, of the same kind and with the same parameters."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from official_api import NOT_BUILT, NOTHING, difference, find, rows
+from official_api import NOT_BUILT, NOTHING, PACKAGES, difference, find, rows
 
-ROWS = dict(rows("azure.iot.device"))
+ROWS = dict(rows(*PACKAGES))
 
 
 def is_waited_for(dotted: str) -> bool:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Callable
 
+import golden_requests
 import pytest
 from ferrohub.service import IoTHubRegistryManager
 from recording_hub import Certificates, RecordingHub, make_certificates
-
-GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Any]:
     """Reads a file of facts recorded from the official package."""
-    return lambda name: json.loads((GOLDEN / name).read_text("utf-8"))
+    return golden_requests.golden
 
 
 @pytest.fixture(scope="session")

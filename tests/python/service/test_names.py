@@ -7,6 +7,7 @@ import inspect
 from enum import Enum
 
 import pytest
+from ferrohub import service
 from ferrohub.service import IoTHubRegistryManager, TransportType, models
 
 SERVICE = "HostName=h;SharedAccessKeyName=n;SharedAccessKey=Zm9vYmFy"
@@ -24,14 +25,17 @@ def test_the_manager_has_its_official_addresses() -> None:
     assert importlib.import_module("azure.iot.hub.constant").VERSION == "2.7.0"
 
 
-def test_the_constructor_takes_the_official_arguments_in_their_order() -> None:
-    names = ["connection_string", "host", "token_credential", "transport_type"]
-    assert list(inspect.signature(IoTHubRegistryManager).parameters) == names
-    assert list(inspect.signature(IoTHubRegistryManager.update_device_with_sas).parameters)[1:4] == [
-        "device_id",
-        "etag",
-        "primary_key",
-    ]
+@pytest.mark.parametrize(
+    ("manager", "names"),
+    [
+        (service.IoTHubRegistryManager, ["connection_string", "host", "token_credential", "transport_type"]),
+        (service.IoTHubJobManager, ["connection_string", "host", "auth"]),
+    ],
+)
+def test_what_is_new_in_the_constructors_is_given_by_name(manager: type, names: list[str]) -> None:
+    parameters = inspect.signature(manager).parameters
+    assert [name for name, parameter in parameters.items() if parameter.kind is not parameter.KEYWORD_ONLY] == names
+    assert list(parameters)[len(names) :] == ["timeout", "retry"]
 
 
 class _UamqpTransportType(Enum):

@@ -1,0 +1,5 @@
+"""The configuration manager."""
+
+from ferrohub.service.configuration_manager import IoTHubConfigurationManager
+
+__all__ = ["IoTHubConfigurationManager"]

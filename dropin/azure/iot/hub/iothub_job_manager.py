@@ -1,0 +1,5 @@
+"""The job manager."""
+
+from ferrohub.service.job_manager import IoTHubJobManager
+
+__all__ = ["IoTHubJobManager"]

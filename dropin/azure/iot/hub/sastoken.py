@@ -1,0 +1,5 @@
+"""Shared access signatures of services."""
+
+from ferrohub.service.sastoken import SasToken, SasTokenError
+
+__all__ = ["SasToken", "SasTokenError"]
