@@ -15,10 +15,18 @@ use super::conversation::{Purpose, desired_properties_request};
 use super::credentials::Token;
 use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
-use super::session::{Control, Session, Shared};
+use super::phase::{Attempt, Control, Surroundings};
+use super::retry::random_fraction;
+use super::session::{Session, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, receipt};
+use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, dial, receipt};
 use crate::protocol::topics;
+
+/// Why a call that connects has failed; the first words are those of the official package.
+const NO_CONNECTION: &str =
+    "Transport timeout on connection operation: the hub did not let the client in within the call's time";
+/// Why a call that disconnects has failed.
+const NOT_CLOSED: &str = "the connection was not closed within the call's time";
 
 /// A device or module client. Dropped, it disconnects.
 pub struct Client {
@@ -36,13 +44,23 @@ impl Client {
     /// # Errors
     /// Those of [`crate::mqtt::Route::target`].
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
-        let target = options.route().target()?;
+        let target = Arc::new(options.route().target()?);
+        let dial = Box::new(move |connect| {
+            let target = Arc::clone(&target);
+            Box::pin(async move { dial(&target, &connect).await }) as Attempt
+        });
+        Ok(Self::start(options, Surroundings { dial, jitter: random_fraction }, runtime))
+    }
+
+    /// A client in these surroundings.
+    pub(super) fn start(options: Options, surroundings: Surroundings, runtime: &Handle) -> Self {
         let (control, controls) = unbounded_channel();
         let (requests, incoming) = unbounded_channel();
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
-        let session = Session::new(Arc::clone(&options), target, controls, incoming, Arc::clone(&shared));
+        let session =
+            Session::new(Arc::clone(&options), surroundings, controls, incoming, Arc::clone(&shared));
         runtime.spawn(session.run());
-        Ok(Self { options, control, requests, shared, subscribed: Mutex::default() })
+        Self { options, control, requests, shared, subscribed: Mutex::default() }
     }
 
     /// `device` or `device/module`.
@@ -64,43 +82,53 @@ impl Client {
         (counts, self.shared.reconnects.load(Ordering::Relaxed))
     }
 
-    /// Connect: one attempt; at once if connected.
+    /// Connect: one attempt; at once if connected. An attempt that nobody waits for any more is dropped.
     ///
     /// # Errors
-    /// Those of [`crate::mqtt::dial`], `ShutDown` after a shutdown.
-    pub async fn connect(&self) -> Result<()> {
-        self.control(Control::Connect).await
+    /// Those of [`crate::mqtt::dial`], `Timeout` after `timeout` (None: that of an attempt), `ShutDown` after a
+    /// shutdown.
+    pub async fn connect(&self, timeout: Option<Duration>) -> Result<()> {
+        self.control(Control::Connect, timeout, NO_CONNECTION).await
     }
 
     /// Disconnect; what has no outcome yet is cancelled. At once if not connected.
     ///
     /// # Errors
-    /// `ShutDown` after a shutdown.
-    pub async fn disconnect(&self) -> Result<()> {
-        self.control(Control::Disconnect).await
+    /// `Timeout` after `timeout`, and then the connection is closed all the same; `ShutDown` after a shutdown.
+    pub async fn disconnect(&self, timeout: Option<Duration>) -> Result<()> {
+        self.control(Control::Disconnect, timeout, NOT_CLOSED).await
     }
 
     /// Disconnect for good.
     ///
     /// # Errors
-    /// `ShutDown` if it was shut down before.
-    pub async fn shutdown(&self) -> Result<()> {
-        self.control(Control::ShutDown).await
+    /// As [`Client::disconnect`]; `ShutDown` if it was shut down before.
+    pub async fn shutdown(&self, timeout: Option<Duration>) -> Result<()> {
+        self.control(Control::ShutDown, timeout, NOT_CLOSED).await
     }
 
     /// Show the hub this token from now on: a connection with it is made at once. For clients whose credentials
     /// are a token.
     ///
     /// # Errors
-    /// Those of [`Client::connect`]; `Cancelled` by a disconnect meanwhile.
-    pub async fn update_token(&self, token: Token) -> Result<()> {
-        self.control(|promise| Control::UpdateToken(token, promise)).await
+    /// Those of [`Client::connect`], and then the token is used all the same; `Cancelled` by a disconnect meanwhile.
+    pub async fn update_token(&self, token: Token, timeout: Option<Duration>) -> Result<()> {
+        self.control(|promise| Control::UpdateToken(token, promise), timeout, NO_CONNECTION).await
     }
 
-    async fn control(&self, control: impl FnOnce(Promise) -> Control) -> Result<()> {
+    async fn control(
+        &self,
+        control: impl FnOnce(Promise) -> Control,
+        timeout: Option<Duration>,
+        late: &'static str,
+    ) -> Result<()> {
         let (promise, receipt) = receipt();
         self.control.send(control(promise)).map_err(|_| shut_down())?;
-        receipt.await.map(drop)
+        let outcome = match deadline(timeout) {
+            Some(deadline) => timeout_at(deadline, receipt).await,
+            None => Ok(receipt.await),
+        };
+        outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, late))).map(drop)
     }
 
     /// Send telemetry; done when the hub has it. It is queued before this returns, so that messages go out in the
@@ -196,6 +224,21 @@ impl Client {
     /// `ShutDown` once the client has been shut down.
     pub async fn next_desired_patch(&self) -> Result<Bytes> {
         self.while_alive(self.shared.inboxes.desired_patches.take()).await
+    }
+
+    /// Resolve when something of this kind is there (and of this name, as for [`Client::next_message`] and
+    /// [`Client::next_method`]): for who takes it later, and may be cancelled before.
+    ///
+    /// # Errors
+    /// `ShutDown` once the client has been shut down.
+    pub async fn arrival(&self, kind: Kind, name: Option<&str>) -> Result<()> {
+        let inboxes = &self.shared.inboxes;
+        match kind {
+            Kind::DesiredPatch => self.while_alive(inboxes.desired_patches.arrival()).await,
+            Kind::Message => self.while_alive(inboxes.messages.open(name).arrival()).await,
+            Kind::Method => self.while_alive(inboxes.methods.open(name).arrival()).await,
+            Kind::Event => self.while_alive(inboxes.events.arrival()).await,
+        }
     }
 
     /// A patch that has come already.

@@ -21,23 +21,32 @@ impl<T> Default for Inbox<T> {
 impl<T> Inbox<T> {
     pub(super) fn put(&self, item: T) {
         self.lock().push_back(item);
-        self.arrived.notify_one();
+        self.arrived.notify_waiters();
     }
 
     pub(super) fn take_now(&self) -> Option<T> {
         self.lock().pop_front()
     }
 
+    /// Resolve when something is there; another may be quicker to take it.
+    pub(super) async fn arrival(&self) {
+        loop {
+            // Before the look: what comes after it wakes everyone who waits, and nobody has to pass it on.
+            let arrived = self.arrived.notified();
+            if !self.lock().is_empty() {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
     /// The next item, when it has come. Cancelled, it takes nothing.
     pub(super) async fn take(&self) -> T {
         loop {
-            let arrival = self.arrived.notified();
+            self.arrival().await;
             if let Some(item) = self.take_now() {
-                // One wake-up may stand for several items: pass it on.
-                self.arrived.notify_one();
                 return item;
             }
-            arrival.await;
         }
     }
 

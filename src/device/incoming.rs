@@ -1,6 +1,7 @@
 //! What a client receives: patches, messages, calls of direct methods, and news of its connection.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -54,9 +55,21 @@ pub struct MethodCall {
 pub enum ConnectionEvent {
     /// The client is connected.
     Connected,
-    /// The client is not connected any more, with the reason if the program did not ask for it.
-    Disconnected(Option<Error>),
-    /// Something failed that no call waits for: an attempt to connect again, a subscription.
+    /// The client is not connected any more.
+    Disconnected {
+        /// Why, if the program did not ask for it.
+        reason: Option<Error>,
+        /// When the next attempt comes, if one does.
+        retry_in: Option<Duration>,
+    },
+    /// An attempt to connect again has failed.
+    AttemptFailed {
+        /// Why.
+        error: Error,
+        /// When the next one comes, if one does.
+        retry_in: Option<Duration>,
+    },
+    /// Something else failed that no call waits for, such as a look at the desired properties.
     Failed(Error),
     /// The program's token expires soon: it should bring another, with [`super::Client::update_token`].
     TokenExpiring,

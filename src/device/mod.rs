@@ -1,8 +1,8 @@
 //! The client of a device or module: what a program on a device talks to the hub with.
 //!
 //! - [`Client`]: the operations.
-//! - `session`: connects, reconnects, renews, replays; the one owner of the connection. `conversation`:
-//!   what it says and hears while connected.
+//! - `session`: connects, reconnects, renews, replays; the one owner of the connection. `phase`: where it stands and
+//!   what can happen. `conversation`: what it says and hears while connected.
 //! - `credentials`: where passwords come from; `desired`: which patches of desired properties are new;
 //!   `incoming` and `inbox`: what came and waits to be received.
 
@@ -13,8 +13,15 @@ mod desired;
 mod inbox;
 mod incoming;
 mod options;
+mod phase;
 mod retry;
 mod session;
+#[cfg(test)]
+mod session_pauses;
+#[cfg(test)]
+mod session_scene;
+#[cfg(test)]
+mod session_table;
 
 pub use client::Client;
 pub use credentials::{Credentials, Token};

@@ -14,18 +14,26 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct Backoff {
     longest: Duration,
     attempts: u32,
+    /// From 0 to 1: how much of a pause is kept.
+    jitter: fn() -> f64,
 }
 
 impl Backoff {
-    pub(super) fn new(longest: Duration) -> Self {
-        Self { longest, attempts: 0 }
+    pub(super) fn new(longest: Duration, jitter: fn() -> f64) -> Self {
+        Self { longest, attempts: 0, jitter }
     }
 
-    /// The pause before the next attempt.
-    pub(super) fn next(&mut self) -> Duration {
+    /// The pause before the next attempt when the connection was lost: none at first.
+    pub(super) fn after_loss(&mut self) -> Duration {
         let ceiling = self.ceiling();
         self.attempts = self.attempts.saturating_add(1);
-        ceiling.mul_f64(random_fraction())
+        ceiling.mul_f64((self.jitter)())
+    }
+
+    /// The pause before the next attempt when one has failed: never none.
+    pub(super) fn after_failure(&mut self) -> Duration {
+        self.attempts = self.attempts.max(1);
+        self.after_loss()
     }
 
     fn ceiling(&self) -> Duration {
@@ -49,7 +57,7 @@ impl Backoff {
 }
 
 /// From 0 to 1; each new hasher state of the standard library is random.
-fn random_fraction() -> f64 {
+pub(super) fn random_fraction() -> f64 {
     let bits = u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0);
     f64::from(bits) / f64::from(u32::MAX)
 }
@@ -60,16 +68,23 @@ mod tests {
 
     #[test]
     fn pauses_grow_from_none_to_the_chosen_interval_and_never_beyond() {
-        let mut backoff = Backoff::new(Duration::from_secs(10));
-        assert_eq!(backoff.next(), Duration::ZERO);
+        let mut backoff = Backoff::new(Duration::from_secs(10), random_fraction);
+        assert_eq!(backoff.after_loss(), Duration::ZERO);
         for ceiling in [1, 2, 4, 8, 10, 10] {
             assert_eq!(backoff.ceiling(), Duration::from_secs(ceiling));
-            assert!(backoff.next() <= Duration::from_secs(ceiling));
+            assert!(backoff.after_failure() <= Duration::from_secs(ceiling));
         }
         backoff.connection_lived(Duration::from_secs(1));
         assert_eq!(backoff.ceiling(), Duration::from_secs(10));
         backoff.connection_lived(Duration::from_secs(60));
-        assert_eq!(backoff.next(), Duration::ZERO);
+        assert_eq!(backoff.after_loss(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_failed_attempt_is_never_followed_by_another_at_once() {
+        let mut backoff = Backoff::new(Duration::from_secs(10), || 1.0);
+        backoff.reset();
+        assert_eq!(backoff.after_failure(), Duration::from_secs(1));
     }
 
     #[test]

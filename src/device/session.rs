@@ -1,37 +1,33 @@
 //! The session of a client: the one owner of its connection.
 //!
 //! One task per client. It waits for the next [`Event`] in its [`Phase`] and handles it; the table of both
-//! is in docs/architecture.md. Requests keep their order and their one outcome through every loss,
+//! is in docs/architecture.md, and `session_table` tests every cell of it. Requests keep their order and their one outcome through every loss,
 //! reconnect and renewal.
 
 use std::collections::BTreeSet;
-use std::future::{Future, pending, poll_fn};
-use std::pin::Pin;
+use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
 use super::credentials::{Credentials, Token};
 use super::desired::DesiredProperties;
 use super::incoming::{ConnectionEvent, Inboxes};
 use super::options::Options;
+use super::phase::{ClientLink, Control, Event, Live, Phase, Surroundings};
 use super::retry::Backoff;
-use crate::error::{Error, ErrorKind, Result};
-use crate::mqtt::{Link, MessageCounts, Operation, Outbound, Promise, Reply, Request, connect_packet, dial};
-use crate::net::{BoxedStream, Target};
+use crate::error::{Error, ErrorKind};
+use crate::mqtt::{MessageCounts, Operation, Outbound, Promise, Reply, Request, connect_packet};
 use crate::protocol::topics;
 
 /// How long a renewal waits for what is in flight before it goes on without.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-
-type ClientLink = Link<BoxedStream>;
-type Dialling = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>> + Send>>;
 
 /// What the client's handle and its session both see.
 #[derive(Default)]
@@ -49,44 +45,12 @@ impl Shared {
     }
 }
 
-/// What the program asks of the connection itself.
-pub(super) enum Control {
-    Connect(Promise),
-    Disconnect(Promise),
-    ShutDown(Promise),
-    UpdateToken(Token, Promise),
-}
-
-/// Where the connection stands.
-enum Phase {
-    /// Not connected, and nothing asked for a connection.
-    Idle,
-    /// An attempt is under way.
-    Connecting(Dialling),
-    /// Connected, since this moment.
-    Online(Box<ClientLink>, Instant),
-    /// Lost; the next attempt comes after this pause.
-    Waiting(Pin<Box<Sleep>>),
-}
-
-/// What can happen.
-enum Event {
-    Control(Control),
-    Queued,
-    Dialled(Box<Result<(ClientLink, bool)>>),
-    Ended(Error),
-    RetryDue,
-    RenewalDue,
-    TokenDue,
-    HandleDropped,
-}
-
 /// The state of a session's task.
 pub(super) struct Session {
     options: Arc<Options>,
     /// At first those of the options; a token is replaced.
     credentials: Credentials,
-    target: Target,
+    surroundings: Surroundings,
     control: UnboundedReceiver<Control>,
     intake: Intake,
     outbound: Outbound<Purpose>,
@@ -94,17 +58,16 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     phase: Phase,
     backoff: Backoff,
-    /// Whether a failed attempt is followed by another: the connection was there and the program wants it.
-    reconnecting: bool,
+    /// Whether the connection was there and the program has not ended it: it is made again unasked.
+    was_connected: bool,
     /// Why there is no connection, if it was lost or could not be made.
     last_failure: Option<Error>,
     /// Who waits for the attempt under way.
     connecting: Vec<Promise>,
     /// When the token of the attempt under way has to be renewed.
     next_renewal: Option<u64>,
-    /// When the token of this connection has to be renewed; while it is, when to go on with packets in flight.
+    /// When the token of this connection has to be renewed.
     renew_unix_millis: Option<u64>,
-    renewing: bool,
     /// When the program has to be asked for another token.
     token_due_unix_millis: Option<u64>,
 }
@@ -112,29 +75,28 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         options: Arc<Options>,
-        target: Target,
+        surroundings: Surroundings,
         control: UnboundedReceiver<Control>,
         requests: UnboundedReceiver<Request<Purpose>>,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
             outbound: Outbound::new(options.window),
-            backoff: Backoff::new(options.connection_retry_interval),
+            backoff: Backoff::new(options.connection_retry_interval, surroundings.jitter),
             intake: Intake::new(requests),
             token_due_unix_millis: options.credentials.token_due_unix_millis(options.clock.unix_millis()),
             credentials: options.credentials.clone(),
             options,
-            target,
+            surroundings,
             control,
             desired: DesiredProperties::default(),
             shared,
             phase: Phase::Idle,
-            reconnecting: false,
+            was_connected: false,
             last_failure: None,
             connecting: Vec::new(),
             next_renewal: None,
             renew_unix_millis: None,
-            renewing: false,
         }
     }
 
@@ -165,12 +127,14 @@ impl Session {
                     return None;
                 }
                 Event::Queued => self.queued(),
-                Event::Dialled(dialled) => match *dialled {
-                    Ok((link, session_present)) => self.connected(link, session_present),
-                    Err(error) => self.not_connected(&error),
-                },
-                Event::Ended(error) => self.ended(&error),
-                Event::RetryDue => self.dial(),
+                Event::Connected(link, session_present) => self.connected(link, session_present),
+                Event::Refused(error) => self.refused(error),
+                Event::Unwanted => {
+                    self.end(&Error::new(ErrorKind::Cancelled, "nobody waits for a connection"));
+                }
+                Event::Ended(error) => self.ended(error),
+                Event::Drained => self.drained(),
+                Event::PauseOver => self.dial(),
                 Event::RenewalDue => self.renew(),
                 Event::TokenDue => {
                     self.token_due_unix_millis = None;
@@ -181,29 +145,38 @@ impl Session {
     }
 
     async fn next_event(&mut self) -> Event {
-        let Self { control, phase, intake, outbound, desired, shared, options, last_failure, .. } = self;
+        let Self { control, phase, intake, outbound, desired, shared, options, .. } = self;
         let alarm = async |moment: Option<u64>| match moment {
             Some(moment) => options.clock.sleep_until(moment).await,
             None => pending().await,
         };
         let activity = async {
-            if let Phase::Online(link, _) = phase {
-                let mut conversation = Conversation { outbound, intake, desired, shared, options };
-                return Event::Ended(link.run(&mut conversation).await);
-            }
-            poll_fn(|context| {
-                let arrived = intake.poll(context, outbound, last_failure.as_ref());
-                shared.note(outbound.counts());
-                match phase {
-                    Phase::Connecting(dialling) => {
-                        dialling.as_mut().poll(context).map(|dialled| Event::Dialled(Box::new(dialled)))
+            let mut conversation = Conversation { outbound, intake, desired, shared, options };
+            match phase {
+                Phase::Online(live) => Event::Ended(live.link.run(&mut conversation).await),
+                Phase::Renewing(live, limit) => tokio::select! {
+                    error = live.link.run(&mut conversation) => {
+                        if conversation.outbound.is_drained() { Event::Drained } else { Event::Ended(error) }
                     }
-                    Phase::Waiting(pause) => pause.as_mut().poll(context).map(|()| Event::RetryDue),
-                    Phase::Idle if arrived => Poll::Ready(Event::Queued),
-                    Phase::Idle | Phase::Online(..) => Poll::Pending,
+                    () = limit => Event::Drained,
+                },
+                offline => {
+                    let (first, why) = (!self.was_connected, self.last_failure.as_ref());
+                    let wanted = |context: &mut Context<'_>, outbound: &Outbound<Purpose>| {
+                        !first
+                            || self.connecting.iter().any(|promise| !promise.poll_abandoned(context))
+                            || outbound.poll_wanted(context)
+                    };
+                    poll_fn(|context| {
+                        let arrived = conversation.intake.poll(context, conversation.outbound, why);
+                        conversation.shared.note(conversation.outbound.counts());
+                        poll_offline(offline, context, arrived, |context| {
+                            wanted(context, conversation.outbound)
+                        })
+                    })
+                    .await
                 }
-            })
-            .await
+            }
         };
         tokio::select! {
             biased;
@@ -216,7 +189,7 @@ impl Session {
 
     fn connect(&mut self, promise: Promise) {
         match self.phase {
-            Phase::Online(..) => return promise.complete(Ok(Bytes::new())),
+            Phase::Online(_) | Phase::Renewing(..) => return promise.complete(Ok(Bytes::new())),
             Phase::Connecting(_) => {}
             Phase::Idle | Phase::Waiting(_) => {
                 self.backoff.reset();
@@ -231,38 +204,48 @@ impl Session {
         self.credentials = Credentials::Token(token);
         self.token_due_unix_millis = self.credentials.token_due_unix_millis(self.options.clock.unix_millis());
         self.connecting.push(promise);
-        if matches!(self.phase, Phase::Online(..)) {
-            return self.renew();
+        match self.phase {
+            Phase::Online(_) => self.renew(),
+            Phase::Renewing(..) => {}
+            Phase::Idle | Phase::Connecting(_) | Phase::Waiting(_) => {
+                self.backoff.reset();
+                self.dial();
+            }
         }
-        self.backoff.reset();
-        self.dial();
     }
 
+    /// What the program waits for ends at once; then the hub is told.
     async fn disconnect(&mut self) {
-        if let Phase::Online(link, _) = self.leave_phase(None) {
-            link.disconnect().await;
-        }
-        self.reconnecting = false;
+        let left = self.leave_phase();
+        self.offline(None, None);
         self.intake.take_all(&mut self.outbound);
-        let cancelled = Error::new(ErrorKind::Cancelled, "the client was disconnected");
-        self.fail(&cancelled);
+        self.end(&Error::new(ErrorKind::Cancelled, "the client was disconnected"));
+        if let Some(live) = left.into_live() {
+            live.link.disconnect().await;
+        }
     }
 
-    /// Go to `Idle`; what the phase held is returned. `reason` says why, if the program did not ask for it.
-    fn leave_phase(&mut self, reason: Option<&Error>) -> Phase {
-        if self.shared.connected.swap(false, Ordering::AcqRel) {
-            // Their answers belong to the connection that is gone.
-            self.shared.inboxes.methods.clear();
-            self.shared.inboxes.put_event(ConnectionEvent::Disconnected(reason.cloned()));
-        }
+    /// Go to `Idle`; what the phase held is returned.
+    fn leave_phase(&mut self) -> Phase {
         self.renew_unix_millis = None;
-        self.renewing = false;
         self.outbound.pause(false);
         std::mem::replace(&mut self.phase, Phase::Idle)
     }
 
-    /// Everyone who waits for anything gets this error.
-    fn fail(&mut self, error: &Error) {
+    /// The connection is gone: `reason` says why, if the program did not ask for it, `retry_in` when the next
+    /// attempt comes.
+    fn offline(&mut self, reason: Option<Error>, retry_in: Option<Duration>) {
+        if self.shared.connected.swap(false, Ordering::AcqRel) {
+            // Their answers belong to the connection that is gone.
+            self.shared.inboxes.methods.clear();
+            self.shared.inboxes.put_event(ConnectionEvent::Disconnected { reason, retry_in });
+        }
+    }
+
+    /// Go to `Idle` and stay there: everyone who waits for anything gets this error.
+    fn end(&mut self, error: &Error) {
+        self.leave_phase();
+        self.was_connected = false;
         for promise in self.connecting.drain(..) {
             promise.complete(Err(error.clone()));
         }
@@ -275,7 +258,7 @@ impl Session {
         if self.options.auto_connect {
             self.dial();
         } else {
-            self.fail(&Error::new(ErrorKind::NotConnected, "The client is not currently connected."));
+            self.end(&Error::new(ErrorKind::NotConnected, "The client is not currently connected."));
         }
     }
 
@@ -285,14 +268,13 @@ impl Session {
         let (client_id, user_name) = (options.client_id(), options.user_name());
         let connect = connect_packet(client_id, options.keep_alive_seconds, user_name, &password.text);
         self.next_renewal = password.renew_unix_millis;
-        let target = self.target.clone();
-        self.phase = Phase::Connecting(Box::pin(async move { dial(&target, &connect).await }));
+        self.phase = Phase::Connecting((self.surroundings.dial)(connect));
     }
 
-    fn connected(&mut self, mut link: ClientLink, session_present: bool) {
+    fn connected(&mut self, mut link: Box<ClientLink>, session_present: bool) {
         self.outbound.drop_owners();
         if let Err(error) = self.outbound.replay(link.output()) {
-            return self.not_connected(&error);
+            return self.refused(error);
         }
         if self.options.ensure_desired_properties
             && self.outbound.subscriptions().contains(topics::DESIRED_PATCHES)
@@ -304,15 +286,15 @@ impl Session {
             self.resubscribe();
         }
         // A renewal is no loss.
-        if self.reconnecting && self.last_failure.is_some() {
+        if self.was_connected && self.last_failure.is_some() {
             self.shared.reconnects.fetch_add(1, Ordering::Relaxed);
         }
-        self.reconnecting = self.options.connection_retry;
+        self.was_connected = true;
         self.last_failure = None;
         self.renew_unix_millis = self.next_renewal.take();
         self.shared.connected.store(true, Ordering::Release);
         self.shared.inboxes.put_event(ConnectionEvent::Connected);
-        self.phase = Phase::Online(Box::new(link), Instant::now());
+        self.phase = Phase::Online(Live { link, since: Instant::now() });
         for promise in self.connecting.drain(..) {
             promise.complete(Ok(Bytes::new()));
         }
@@ -328,20 +310,24 @@ impl Session {
         }
     }
 
-    fn not_connected(&mut self, error: &Error) {
-        self.leave_phase(None);
-        self.last_failure = Some(error.clone());
-        if self.reconnecting {
-            self.shared.inboxes.put_event(ConnectionEvent::Failed(error.clone()));
-        }
-        if self.reconnecting && self.is_worth_another_attempt(error) {
-            for promise in self.connecting.drain(..) {
-                promise.complete(Err(error.clone()));
+    /// The attempt has failed. One that nobody has asked for is reported, and repeated if that may help.
+    fn refused(&mut self, error: Error) {
+        let unasked = self.was_connected;
+        let again = unasked && self.options.connection_retry && self.is_worth_another_attempt(&error);
+        let retry_in = again.then(|| self.backoff.after_failure());
+        match retry_in {
+            Some(pause) => {
+                for promise in self.connecting.drain(..) {
+                    promise.complete(Err(error.clone()));
+                }
+                self.phase = Phase::Waiting(Box::pin(sleep(pause)));
             }
-            return self.wait_to_retry();
+            None => self.end(&error),
         }
-        self.reconnecting = false;
-        self.fail(error);
+        if unasked {
+            self.shared.inboxes.put_event(ConnectionEvent::AttemptFailed { error: error.clone(), retry_in });
+        }
+        self.last_failure = Some(error);
     }
 
     fn is_worth_another_attempt(&self, error: &Error) -> bool {
@@ -356,39 +342,73 @@ impl Session {
         }
     }
 
-    fn ended(&mut self, error: &Error) {
-        let renewing = self.renewing;
-        let Phase::Online(link, since) = self.leave_phase(if renewing { None } else { Some(error) }) else {
-            return;
-        };
-        if renewing {
-            tokio::spawn(link.disconnect());
-            return self.dial();
+    fn ended(&mut self, error: Error) {
+        match self.leave_phase() {
+            Phase::Online(live) => self.lost(&live, error),
+            Phase::Renewing(live, _) => self.connect_anew(live),
+            Phase::Idle | Phase::Connecting(_) | Phase::Waiting(_) => {}
         }
-        self.last_failure = Some(error.clone());
-        self.backoff.connection_lived(since.elapsed());
-        if self.reconnecting {
-            return self.wait_to_retry();
-        }
-        self.fail(&Error::new(ErrorKind::Cancelled, "the connection was lost").caused_by(error.clone()));
     }
 
-    fn wait_to_retry(&mut self) {
-        self.phase = Phase::Waiting(Box::pin(sleep(self.backoff.next())));
+    fn lost(&mut self, live: &Live, error: Error) {
+        self.backoff.connection_lived(live.since.elapsed());
+        let retry_in = self.options.connection_retry.then(|| self.backoff.after_loss());
+        self.offline(Some(error.clone()), retry_in);
+        match retry_in {
+            Some(pause) => self.phase = Phase::Waiting(Box::pin(sleep(pause))),
+            None => {
+                self.end(
+                    &Error::new(ErrorKind::Cancelled, "the connection was lost").caused_by(error.clone()),
+                );
+            }
+        }
+        self.last_failure = Some(error);
     }
 
     /// First let what is in flight be acknowledged, so that nothing has to be sent twice; then connect anew.
     fn renew(&mut self) {
-        self.renew_unix_millis = None;
-        if !matches!(self.phase, Phase::Online(..)) {
-            return;
+        match self.leave_phase() {
+            Phase::Online(live) => {
+                self.outbound.pause(true);
+                self.phase = Phase::Renewing(live, Box::pin(sleep(DRAIN_TIME)));
+            }
+            other => self.phase = other,
         }
-        if self.renewing {
-            return self.ended(&Error::new(ErrorKind::Cancelled, "renewing the token"));
+    }
+
+    fn drained(&mut self) {
+        if let Some(live) = self.leave_phase().into_live() {
+            self.connect_anew(live);
         }
-        self.renewing = true;
-        self.outbound.pause(true);
-        let limit = u64::try_from(DRAIN_TIME.as_millis()).unwrap_or(u64::MAX);
-        self.renew_unix_millis = Some(self.options.clock.unix_millis() + limit);
+    }
+
+    /// With another token; whatever the credentials are by now.
+    fn connect_anew(&mut self, old: Live) {
+        self.offline(None, None);
+        tokio::spawn(old.link.disconnect());
+        self.dial();
+    }
+}
+
+/// What happens next without a connection: `arrived` says that requests have come, `wanted` whether anybody waits
+/// for the attempt.
+fn poll_offline(
+    phase: &mut Phase,
+    context: &mut Context<'_>,
+    arrived: bool,
+    wanted: impl FnOnce(&mut Context<'_>) -> bool,
+) -> Poll<Event> {
+    match phase {
+        Phase::Connecting(attempt) => match attempt.as_mut().poll(context) {
+            Poll::Ready(Ok((link, session_present))) => {
+                Poll::Ready(Event::Connected(Box::new(link), session_present))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Event::Refused(error)),
+            Poll::Pending if wanted(context) => Poll::Pending,
+            Poll::Pending => Poll::Ready(Event::Unwanted),
+        },
+        Phase::Waiting(pause) => pause.as_mut().poll(context).map(|()| Event::PauseOver),
+        Phase::Idle if arrived => Poll::Ready(Event::Queued),
+        Phase::Idle | Phase::Online(_) | Phase::Renewing(..) => Poll::Pending,
     }
 }

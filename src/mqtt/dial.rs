@@ -10,8 +10,8 @@ use super::link::Link;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{self, BoxedStream, Target};
 
-/// For the CONNACK, as in the official package.
-const CONNACK_TIME: Duration = Duration::from_secs(60);
+/// For an attempt to connect, from the name look-up to the CONNACK; the official package waits as long for the latter.
+const CONNECT_TIME: Duration = Duration::from_secs(60);
 
 /// The CONNECT of every client: its session outlives the connection. Without a password only the name is sent.
 #[must_use]
@@ -31,20 +31,27 @@ pub fn connect_packet(
 /// Connect and log in. Resolves with the link and whether the hub still had this client's session.
 ///
 /// # Errors
-/// Those of [`net::open`], `ConnectionFailed` if the hub is not available, `Unauthorized` if it refuses the
-/// credentials, `Protocol` if it refuses the client otherwise, `Timeout` if it never answers the CONNECT.
+/// Those of [`net::open`] and [`log_in`], `Timeout` if both together take longer than a minute.
 pub async fn dial(target: &Target, connect: &Connect) -> Result<(Link<BoxedStream>, bool)> {
-    let stream = net::open(target).await?;
+    let attempt = async { log_in(net::open(target).await?, &target.authority(), connect).await };
+    let late = |_| Error::new(ErrorKind::Timeout, "Transport timeout on connection operation");
+    timeout(CONNECT_TIME, attempt).await.map_err(late)?
+}
+
+/// Log in over a stream to this hub.
+///
+/// # Errors
+/// `ConnectionFailed` if the hub is not available, `Unauthorized` if it refuses the credentials, `Protocol` if it
+/// refuses the client otherwise.
+pub async fn log_in(stream: BoxedStream, hub: &str, connect: &Connect) -> Result<(Link<BoxedStream>, bool)> {
     let mut link = Link::new(stream, Duration::from_secs(connect.keep_alive.into()));
     let encoded = connect.write(link.output());
     encoded.map_err(|error| {
         Error::new(ErrorKind::Protocol, "the CONNECT could not be encoded").caused_by(error)
     })?;
-    let late = || Error::new(ErrorKind::Timeout, "Transport timeout on connection operation");
-    let answer = timeout(CONNACK_TIME, link.next_packet()).await.map_err(|_| late())?;
-    match admitted(answer.map_err(closed_early)?) {
+    match admitted(link.next_packet().await.map_err(closed_early)?) {
         Ok(session_present) => Ok((link, session_present)),
-        Err((kind, reason)) => Err(refused(target, connect, kind, reason)),
+        Err((kind, reason)) => Err(refused(hub, connect, kind, reason)),
     }
 }
 
@@ -69,8 +76,8 @@ fn admitted(answer: Packet) -> std::result::Result<bool, (ErrorKind, &'static st
     })
 }
 
-fn refused(target: &Target, connect: &Connect, kind: ErrorKind, reason: &str) -> Error {
-    let mut text = format!("{} refused {:?}", target.authority(), connect.client_id);
+fn refused(hub: &str, connect: &Connect, kind: ErrorKind, reason: &str) -> Error {
+    let mut text = format!("{hub} refused {:?}", connect.client_id);
     text.push_str(match kind {
         ErrorKind::Unauthorized => {
             "; check that it exists there, that the key or certificate is its own, and that this machine's clock is right"

@@ -4,7 +4,7 @@
 //! - [`Outbound`]: requests without an outcome yet: queued, in flight, awaiting an answer. It outlives
 //!   connections, so that its owner decides what is replayed.
 //! - [`Link`]: one connection: framing, batching, keep-alive.
-//! - [`Route`] and [`dial`]: how a link is made: a stream from [`crate::net`], then CONNECT.
+//! - [`Route`] and [`dial`]: how a link is made: a stream from [`crate::net`], then [`log_in`].
 //!
 //! rumqttc supplies packets and codec only; its event loop tells no caller about acknowledgements
 //! (docs/architecture.md).
@@ -17,7 +17,7 @@ mod request;
 mod route;
 
 pub use counts::MessageCounts;
-pub use dial::{connect_packet, dial};
+pub use dial::{connect_packet, dial, log_in};
 pub use link::{Dialogue, Link, acknowledge};
 pub use outbound::Outbound;
 pub use request::{Operation, Promise, Receipt, Reply, Request, receipt};

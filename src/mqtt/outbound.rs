@@ -5,6 +5,7 @@
 //! leaves with exactly one outcome.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::task::Context;
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::QoS;
@@ -88,6 +89,14 @@ impl<P: PartialEq> Outbound<P> {
     fn pending(&self) -> impl Iterator<Item = &Request<P>> {
         let in_flight = self.in_flight.iter().filter_map(|sent| sent.request.as_ref());
         self.queued.iter().chain(&self.awaiting_answer).chain(in_flight)
+    }
+
+    /// Whether a caller waits for anything; if so, `context` is woken when the first of them is gone.
+    pub fn poll_wanted(&self, context: &mut Context<'_>) -> bool {
+        self.pending().any(|request| match &request.reply {
+            Reply::Caller(promise) => !promise.poll_abandoned(context),
+            Reply::Owner(_) => false,
+        })
     }
 
     fn note_deadline(&mut self, deadline: Option<Instant>) {

@@ -89,22 +89,26 @@ pub struct Request<P> {
 /// Make both halves of an outcome: the promise goes with the request, the receipt stays with the caller.
 #[must_use]
 pub fn receipt() -> (Promise, Receipt) {
-    let slot = Arc::new(Slot(Mutex::new(Progress { stage: Stage::Queued, outcome: None, waker: None })));
+    let slot = Arc::new(Slot(Mutex::new(Progress::default())));
     (Promise(Arc::clone(&slot)), Receipt(slot))
 }
 
 #[derive(Debug)]
 struct Slot(Mutex<Progress>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Progress {
     stage: Stage,
     outcome: Option<Result<Bytes>>,
+    /// Of the caller, who waits for the outcome.
     waker: Option<Waker>,
+    /// Of the connection, if it wants to know when the caller is gone.
+    abandoned: Option<Waker>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
+    #[default]
     Queued,
     Written,
     Done,
@@ -137,6 +141,13 @@ impl Promise {
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.0.lock().stage == Stage::Abandoned
+    }
+
+    /// Whether the caller no longer waits; if it does, the connection is woken when that changes.
+    pub fn poll_abandoned(&self, context: &mut Context<'_>) -> bool {
+        let mut progress = self.0.lock();
+        progress.abandoned = Some(context.waker().clone());
+        progress.stage == Stage::Abandoned
     }
 
     /// Give the outcome. An error says whether the request was never sent or may have arrived.
@@ -195,9 +206,16 @@ impl Future for Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        let mut progress = self.0.lock();
-        if progress.stage != Stage::Done {
+        let waker = {
+            let mut progress = self.0.lock();
+            if progress.stage == Stage::Done {
+                return;
+            }
             progress.stage = Stage::Abandoned;
+            progress.abandoned.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }

@@ -18,13 +18,21 @@ pub(super) enum Answer {
     Message(ReceivedMessage),
     /// `(name, request id, body)`.
     Method(MethodCall),
-    /// `(name, None or (kind, message, causes))`.
+    /// Whether something has come: a bool.
+    Arrived(bool),
+    /// `(name, None or (kind, message, causes), None or seconds until the next attempt)`.
     Event(ConnectionEvent),
 }
 
 impl From<()> for Answer {
     fn from((): ()) -> Self {
         Self::None
+    }
+}
+
+impl From<bool> for Answer {
+    fn from(arrived: bool) -> Self {
+        Self::Arrived(arrived)
     }
 }
 
@@ -73,14 +81,21 @@ impl<'py> IntoPyObject<'py> for Answer {
             Self::Method(call) => {
                 (call.name, call.request_id, PyBytes::new(py, &call.payload)).into_bound_py_any(py)
             }
-            Self::Event(event) => match event {
-                ConnectionEvent::Connected => ("connected", py.None()).into_bound_py_any(py),
-                ConnectionEvent::Disconnected(reason) => {
-                    ("disconnected", reason.as_ref().map(describe)).into_bound_py_any(py)
-                }
-                ConnectionEvent::Failed(error) => ("failed", describe(&error)).into_bound_py_any(py),
-                ConnectionEvent::TokenExpiring => ("token_expiring", py.None()).into_bound_py_any(py),
-            },
+            Self::Arrived(arrived) => arrived.into_bound_py_any(py),
+            Self::Event(event) => event_parts(event).into_bound_py_any(py),
         }
     }
+}
+
+type EventParts = (&'static str, Option<(String, String, Vec<String>)>, Option<f64>);
+
+fn event_parts(event: ConnectionEvent) -> EventParts {
+    let (name, error, retry_in) = match event {
+        ConnectionEvent::Connected => ("connected", None, None),
+        ConnectionEvent::Disconnected { reason, retry_in } => ("disconnected", reason, retry_in),
+        ConnectionEvent::AttemptFailed { error, retry_in } => ("attempt_failed", Some(error), retry_in),
+        ConnectionEvent::Failed(error) => ("failed", Some(error), None),
+        ConnectionEvent::TokenExpiring => ("token_expiring", None, None),
+    };
+    (name, error.as_ref().map(describe), retry_in.map(|pause| pause.as_secs_f64()))
 }

@@ -142,21 +142,25 @@ impl DeviceClient {
         ]
     }
 
-    fn connect(&self) -> Operation {
-        self.operation(|client| async move { client.connect().await })
+    fn connect(&self, timeout: Option<f64>) -> PyResult<Operation> {
+        let timeout = limit(timeout)?;
+        Ok(self.operation(move |client| async move { client.connect(timeout).await }))
     }
 
-    fn disconnect(&self) -> Operation {
-        self.operation(|client| async move { client.disconnect().await })
+    fn disconnect(&self, timeout: Option<f64>) -> PyResult<Operation> {
+        let timeout = limit(timeout)?;
+        Ok(self.operation(move |client| async move { client.disconnect(timeout).await }))
     }
 
-    fn shutdown(&self) -> Operation {
-        self.operation(|client| async move { client.shutdown().await })
+    fn shutdown(&self, timeout: Option<f64>) -> PyResult<Operation> {
+        let timeout = limit(timeout)?;
+        Ok(self.operation(move |client| async move { client.shutdown(timeout).await }))
     }
 
     /// A token of the program in place of the last, and when it expires.
-    fn update_token(&self, text: String, expires: u64) -> Operation {
-        self.operation(move |client| async move { client.update_token(Token::new(text, expires)).await })
+    fn update_token(&self, text: String, expires: u64, timeout: Option<f64>) -> PyResult<Operation> {
+        let (token, timeout) = (Token::new(text, expires), limit(timeout)?);
+        Ok(self.operation(move |client| async move { client.update_token(token, timeout).await }))
     }
 
     fn send_telemetry(
@@ -213,6 +217,16 @@ impl DeviceClient {
         Ok(self.operation(move |client| async move { receive(&client, kind, name, timeout).await }))
     }
 
+    /// Whether something of this kind (and name) is there, at once or within `timeout`: who takes it later may be
+    /// cancelled before, and then it stays.
+    fn arrival(&self, kind: &str, name: Option<String>, timeout: Option<f64>) -> PyResult<Operation> {
+        let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);
+        Ok(self.operation(move |client| async move {
+            let arrival = async { client.arrival(kind, name.as_deref()).await.map(|()| true) };
+            within(timeout, arrival).await.unwrap_or(Ok(false))
+        }))
+    }
+
     /// What is there already of this kind, or None.
     fn take(&self, kind: &str, name: Option<&str>) -> PyResult<Answer> {
         Ok(take(&self.client, kind_of(kind)?, name))
@@ -250,9 +264,14 @@ async fn receive(
             Kind::Event => std::future::pending().await,
         }
     };
-    match timeout {
-        Some(timeout) => tokio::time::timeout(timeout, next).await.unwrap_or(Ok(Answer::None)),
-        None => next.await,
+    within(timeout, next).await.unwrap_or(Ok(Answer::None))
+}
+
+/// What the future gives, or None after this time.
+async fn within<T>(time: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match time {
+        Some(time) => tokio::time::timeout(time, future).await.ok(),
+        None => Some(future.await),
     }
 }
 

@@ -26,7 +26,7 @@ fn token(text: &str) -> Token {
 
 fn update(client: &Arc<Client>, text: &'static str) -> JoinHandle<Result<()>> {
     let client = Arc::clone(client);
-    tokio::spawn(async move { client.update_token(token(text)).await })
+    tokio::spawn(async move { client.update_token(token(text), None).await })
 }
 
 /// The next connection's password; not yet answered.

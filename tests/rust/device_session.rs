@@ -34,7 +34,7 @@ pub(crate) fn send(client: &Arc<Client>, payload: &'static str) -> JoinHandle<Re
 
 pub(crate) fn connect(client: &Arc<Client>) -> JoinHandle<Result<()>> {
     let client = Arc::clone(client);
-    tokio::spawn(async move { client.connect().await })
+    tokio::spawn(async move { client.connect(None).await })
 }
 
 fn get_twin(client: &Arc<Client>) -> JoinHandle<Result<Bytes>> {
@@ -80,7 +80,7 @@ async fn next_patch(client: &Client) -> String {
 async fn the_connect_is_the_one_of_the_official_package() {
     let hub = ScriptedHub::start().await;
     let client = client(hub.options());
-    let connecting = tokio::spawn(async move { client.connect().await });
+    let connecting = tokio::spawn(async move { client.connect(None).await });
     let (_connection, connect) = hub.accept().await;
     assert_eq!(connect.client_id, "dev1/mod1");
     assert_eq!(connect.keep_alive, 60);
@@ -320,7 +320,7 @@ async fn disconnect_cancels_what_is_under_way_and_says_goodbye() {
     let (hub, client, mut connection) = connected(|_| {}).await;
     let sent = send(&client, "x");
     connection.publish().await;
-    client.disconnect().await.unwrap();
+    client.disconnect(None).await.unwrap();
     assert!(!client.is_connected());
     assert_eq!(connection.next().await, Packet::Disconnect);
     assert_eq!(soon(sent).await.unwrap_err().kind(), ErrorKind::Cancelled);
@@ -333,9 +333,9 @@ async fn disconnect_cancels_what_is_under_way_and_says_goodbye() {
 #[tokio::test]
 async fn after_a_shutdown_calls_say_so() {
     let (_hub, client, mut connection) = connected(|_| {}).await;
-    client.shutdown().await.unwrap();
+    client.shutdown(None).await.unwrap();
     assert_eq!(connection.next().await, Packet::Disconnect);
-    assert_eq!(client.connect().await.unwrap_err().kind(), ErrorKind::ShutDown);
+    assert_eq!(client.connect(None).await.unwrap_err().kind(), ErrorKind::ShutDown);
     assert_eq!(client.get_twin(None).await.unwrap_err().kind(), ErrorKind::ShutDown);
 }
 
@@ -346,7 +346,7 @@ async fn a_shutdown_ends_who_waits_to_receive() {
         let client = Arc::clone(&client);
         async move { client.next_desired_patch().await }
     });
-    client.shutdown().await.unwrap();
+    client.shutdown(None).await.unwrap();
     assert_eq!(soon(receiving).await.unwrap_err().kind(), ErrorKind::ShutDown);
     assert_eq!(client.enable(Kind::DesiredPatch, None).await.unwrap_err().kind(), ErrorKind::ShutDown);
 }

@@ -91,7 +91,7 @@ fn accepted() -> Message {
 async fn a_client_with_websockets_does_all_that_others_do() {
     let hub = TestHub::start().await;
     let client = client(options(&hub, "d").await);
-    soon(client.connect()).await.unwrap();
+    soon(client.connect(None)).await.unwrap();
     // Above every buffer on the way.
     let body = Bytes::from(vec![7; 250_000]);
     for _ in 0..3 {
@@ -101,7 +101,7 @@ async fn a_client_with_websockets_does_all_that_others_do() {
     assert_eq!(hub.hub.telemetry().len(), 3);
     let twin = soon(client.get_twin(None)).await.unwrap();
     assert_eq!(twin, r#"{"desired":{"$version":1},"reported":{"$version":1}}"#);
-    soon(client.shutdown()).await.unwrap();
+    soon(client.shutdown(None)).await.unwrap();
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn a_client_asks_for_its_websocket_as_the_official_one_does() {
 
     let disconnecting = tokio::spawn({
         let client = Arc::clone(&client);
-        async move { client.disconnect().await }
+        async move { client.disconnect(None).await }
     });
     let goodbye = soon(socket.next()).await.unwrap().unwrap();
     assert_eq!(goodbye, Message::Binary(Bytes::from_static(&[0xE0, 0])));

@@ -13,6 +13,8 @@ Nothing is sent by making a client. All factories take these keyword arguments, 
 - `auto_connect` (True): connect when a call needs it
 - `connection_retry` (True), `connection_retry_interval` (10): connect again when the connection is lost, and the
   longest pause between two attempts in seconds
+- `operation_timeout`: seconds for calls that aren't given a `timeout`, and for setting a handler; None (the default):
+  60 for a connection, 120 for a message to be acknowledged, 30 for everything else. Receiving waits without end
 - `ensure_desired_properties` (True): after a reconnect bring what of the desired properties has changed meanwhile
 
 They raise TypeError and ValueError for what can't be used, and ssl.SSLError for a certificate, key or cipher.
@@ -44,6 +46,7 @@ class AbstractIoTHubClient:
     """A client of a hub."""
 
     _of_module = False
+    _operation_timeout: float | None = None
     _token: GivenToken | None = None
 
     def __init__(self, core: DeviceClient) -> None:
@@ -52,7 +55,9 @@ class AbstractIoTHubClient:
     @classmethod
     def _create(cls: type[Client], options: ClientOptions) -> Client:
         with translated():
-            return cls(DeviceClient(options))
+            client = cls(DeviceClient(options))
+        client._operation_timeout = options.operation_timeout
+        return client
 
     @classmethod
     @one_frame
@@ -84,14 +89,14 @@ class AbstractIoTHubClient:
 
         return GivenToken(sastoken, of_module=cls._of_module)
 
-    def _token_operation(self, sastoken: str) -> Operation:
+    def _token_operation(self, sastoken: str, timeout: float | None) -> Operation:
         """Replaces the token."""
         if self._token is None:
             raise exceptions.ClientError("Cannot update sastoken when client was not created with one")
         token = self._read(sastoken)
         token.check_replaces(self._token)
         self._token = token
-        return self._core.update_token(token.text, token.expiry_time)
+        return self._core.update_token(token.text, token.expiry_time, timeout)
 
 
 class AbstractIoTHubDeviceClient(AbstractIoTHubClient):

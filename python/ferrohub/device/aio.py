@@ -1,7 +1,8 @@
 """The asyncio clients of devices and modules.
 
 The methods are coroutines with the names, arguments and errors of the synchronous clients (`clients`), which say more
-about each. An awaiting task that is cancelled leaves nothing behind: what was not sent is not sent.
+about each. An awaiting task that is cancelled leaves nothing behind: what was not sent is not sent, what was sent is
+not sent again, and what has come stays for the next call.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 from ferrohub._frames import one_frame, one_frame_async
 from ferrohub.device import _json, base, loops, received
 from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
-from ferrohub.device.exceptions import ShutDownError
+from ferrohub.device.exceptions import OperationTimeout, ShutDownError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,27 +61,27 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(ShutDownError):  # it may have been shut down within
-            await self._run(self._core.shutdown())
+            await self._run(self._core.shutdown(self._seconds(base.TWIN_TIMEOUT)))
 
     @one_frame_async
-    async def connect(self) -> None:
+    async def connect(self, timeout: float | None = base.CONNECT_TIMEOUT) -> None:
         """Connect; at once if connected."""
-        await self._run(self._core.connect())
+        await self._run(self._core.connect(self._seconds(timeout)))
 
     @one_frame_async
-    async def disconnect(self) -> None:
+    async def disconnect(self, timeout: float | None = base.TWIN_TIMEOUT) -> None:
         """Disconnect; what has no answer yet is cancelled."""
-        await self._run(self._core.disconnect())
+        await self._run(self._core.disconnect(self._seconds(timeout)))
 
     @one_frame_async
-    async def shutdown(self) -> None:
+    async def shutdown(self, timeout: float | None = base.TWIN_TIMEOUT) -> None:
         """Disconnect for good."""
-        await self._run(self._core.shutdown())
+        await self._run(self._core.shutdown(self._seconds(timeout)))
 
     @one_frame_async
-    async def update_sastoken(self, sastoken: str) -> None:
+    async def update_sastoken(self, sastoken: str, timeout: float | None = base.CONNECT_TIMEOUT) -> None:
         """Show the hub another token from now on."""
-        await self._run(self._token_operation(sastoken))
+        await self._run(self._token_operation(sastoken, self._seconds(timeout)))
 
     @one_frame_async
     async def send_message(
@@ -116,14 +117,14 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         try:
             await asyncio.wait(futures) if futures else None
         finally:
-            for future in futures:
-                future.cancel()
-        return [_as_exception(future.exception()) for future in futures]
+            # Cancelled, nobody looks at the outcomes that are there.
+            outcomes = [None if future.cancel() else future.exception() for future in futures]
+        return [_as_exception(outcome) for outcome in outcomes]
 
     @one_frame_async
     async def get_twin(self, timeout: float | None = base.TWIN_TIMEOUT) -> dict[str, Any]:
         """The twin, as a dict."""
-        twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(timeout)))
+        twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(self._seconds(timeout))))
         return twin
 
     @one_frame_async
@@ -141,43 +142,74 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         await self._run(self._response_operation(method_response, timeout))
 
     @one_frame
-    def receive_twin_desired_properties_patch(self) -> Coroutine[Any, Any, dict[str, Any]]:
-        """A coroutine of the next patch of desired properties."""
+    def receive_twin_desired_properties_patch(
+        self, timeout: float | None = None
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """A coroutine of the next patch of desired properties; of None after `timeout` seconds."""
         base.warn_deprecated("receive_twin_desired_properties_patch", "on_twin_desired_properties_patch_received")
-        return self._receive("desired_patch", None)
+        return self._receive("desired_patch", None, timeout)
 
     @one_frame
-    def receive_method_request(self, method_name: str | None = None) -> Coroutine[Any, Any, MethodRequest]:
-        """A coroutine of the next call of this method, or of any that nobody receives by name."""
+    def receive_method_request(
+        self, method_name: str | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, MethodRequest]:
+        """A coroutine of the next call of this method, or of any that nobody receives by name; None after `timeout`."""
         base.warn_deprecated("receive_method_request", "on_method_request_received")
-        return self._receive("method", method_name)
+        return self._receive("method", method_name, timeout)
 
     def desired_properties_patches(self) -> AsyncIterator[dict[str, Any]]:
         """Patches of desired properties as they come, until the client is shut down."""
-        return self._items("desired_patch")
+        return _Items(self, "desired_patch")
 
     def method_requests(self) -> AsyncIterator[MethodRequest]:
         """Calls of direct methods as they come, until the client is shut down."""
-        return self._items("method")
+        return _Items(self, "method")
 
     def messages(self) -> AsyncIterator[Message]:
         """Messages as they come, until the client is shut down: cloud-to-device, or on any input of a module."""
-        return self._items("message")
-
-    async def _items(self, kind: str) -> AsyncIterator[Any]:
-        with contextlib.suppress(ShutDownError):
-            while True:
-                yield await self._receive(kind, None)
+        return _Items(self, "message")
 
     @one_frame_async
-    async def _receive(self, kind: str, name: str | None) -> Any:
+    async def _receive(self, kind: str, name: str | None, timeout: float | None) -> Any:
         self._receive_by_calls()
         # Looking opens an inbox for the name, before the subscription brings anything.
         answer = self._core.take(kind, name)
         if answer is None:
-            await self._run(self._core.enable(kind, None))
-            answer = await self._run(self._core.receive(kind, name, None))
-        return received.MODELS[kind](answer)
+            try:
+                await self._run(self._core.enable(kind, self._seconds_to_subscribe(timeout)))
+            except OperationTimeout:
+                if timeout is None:
+                    raise
+                return None
+            answer = await self._taken(kind, name, timeout)
+        return None if answer is None else received.MODELS[kind](answer)
+
+    async def _taken(self, kind: str, name: str | None, timeout: float | None) -> Any:
+        """The next item, or None after `timeout`. It is taken when nothing is awaited any more: none is ever lost."""
+        clock = asyncio.get_running_loop().time
+        end = None if timeout is None else clock() + timeout
+        while True:
+            left = None if end is None else max(0.0, end - clock())
+            has_arrived = await self._run(self._core.arrival(kind, name, left))
+            answer = self._core.take(kind, name)
+            if answer is not None or not has_arrived:
+                return answer
+
+
+class _Items:
+    """What comes, one by one. Unlike a generator it goes on after an awaiting task was cancelled."""
+
+    def __init__(self, client: GenericIoTHubClient, kind: str) -> None:
+        self._client, self._kind = client, kind
+
+    def __aiter__(self) -> _Items:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._client._receive(self._kind, None, None)
+        except ShutDownError:
+            raise StopAsyncIteration from None
 
 
 def _as_exception(error: BaseException | None) -> Exception | None:
@@ -189,10 +221,10 @@ class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The asyncio client of a device."""
 
     @one_frame
-    def receive_message(self) -> Coroutine[Any, Any, Message]:
-        """A coroutine of the next cloud-to-device message."""
+    def receive_message(self, timeout: float | None = None) -> Coroutine[Any, Any, Message]:
+        """A coroutine of the next cloud-to-device message; of None after `timeout` seconds."""
         base.warn_deprecated("receive_message", "on_message_received")
-        return self._receive("message", None)
+        return self._receive("message", None, timeout)
 
 
 class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
@@ -209,7 +241,7 @@ class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
         await self._run(self._output_operation(message, output_name, timeout))
 
     @one_frame
-    def receive_message_on_input(self, input_name: str) -> Coroutine[Any, Any, Message]:
-        """A coroutine of the next message on an input of the module."""
+    def receive_message_on_input(self, input_name: str, timeout: float | None = None) -> Coroutine[Any, Any, Message]:
+        """A coroutine of the next message on an input of the module; of None after `timeout` seconds."""
         base.warn_deprecated("receive_message_on_input", "on_message_received")
-        return self._receive("message", input_name)
+        return self._receive("message", input_name, timeout)

@@ -24,12 +24,19 @@ if TYPE_CHECKING:
     from ferrohub._native import DeviceClient, Operation
     from ferrohub.device.handlers import Handlers
 
-SEND_TIMEOUT = 120.0
-"""Seconds for a message to be acknowledged."""
-TWIN_TIMEOUT = 30.0
-"""Seconds for a twin operation to be answered, and for a subscription."""
+
+class Usual(float):
+    """The time of a call that isn't given one, in seconds: `operation_timeout` of the client replaces it."""
+
+
+CONNECT_TIMEOUT = Usual(60.0)
+"""For a connection, from the name look-up to the hub's word: `connect`, `update_sastoken`."""
+SEND_TIMEOUT = Usual(120.0)
+"""For a message or a method response to be acknowledged, with the waiting for a lost connection."""
+TWIN_TIMEOUT = Usual(30.0)
+"""For everything else: a twin operation, a subscription (handlers, `receive_…`), `disconnect`, `shutdown`."""
 NO_WAIT_TIMEOUT = 10.0
-"""Seconds for the subscription that `block=False` needs at its first call."""
+"""For the subscription that `block=False` needs at its first call."""
 
 
 class DeprecatedWarning(DeprecationWarning):
@@ -53,7 +60,7 @@ STATE_LOGGER = "azure.iot.device.iothub.abstract_clients"
 def _connections_are_logged() -> bool:
     """Whether the program has asked for these lines: only then a client without handlers follows its news."""
     logging = sys.modules.get("logging")
-    return logging is not None and logging.getLogger(STATE_LOGGER).isEnabledFor(logging.INFO)
+    return logging is not None and logging.getLogger(STATE_LOGGER).isEnabledFor(logging.WARNING)
 
 
 def _handler_property(kind: str, documentation: str) -> property:
@@ -71,7 +78,7 @@ def _handler_property(kind: str, documentation: str) -> property:
         if self._handlers is None:
             # The first handler brings threads; a program without handlers needs none.
             self._handlers = self._make_handlers()
-        self._handlers.set(kind, handler)
+        self._handlers.set(kind, handler, self._seconds(TWIN_TIMEOUT))
 
     return property(read, write, doc=documentation)
 
@@ -88,6 +95,16 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         self._receives_by: str | None = None  # "calls" or "handlers": one excludes the other
         if _connections_are_logged():
             self._handlers = self._make_handlers()
+
+    def _seconds(self, timeout: float | None) -> float | None:
+        """The time of a call: its own, that of the client, or the usual one. None waits without end."""
+        if self._operation_timeout is not None and isinstance(timeout, Usual):
+            return self._operation_timeout
+        return timeout
+
+    def _seconds_to_subscribe(self, limit: float | None) -> float | None:
+        """A subscription takes a moment, also for a call that doesn't want to wait; and not without end."""
+        return self._seconds(TWIN_TIMEOUT) if limit is None else limit or NO_WAIT_TIMEOUT
 
     def _receive_by_calls(self) -> None:
         if self._receives_by == "handlers":
@@ -139,22 +156,22 @@ class GenericIoTHubClient(AbstractIoTHubClient):
             raise exceptions.ClientError(f"Unexpected failure: {error}") from error
 
     def _message_operation(self, message: Any, timeout: float | None) -> Operation:
-        return self._core.send_telemetry(*self._checked(message), timeout)
+        return self._core.send_telemetry(*self._checked(message), self._seconds(timeout))
 
     def _message_operations(self, messages: Iterable[Any], timeout: float | None) -> list[Operation]:
         """All are checked before the first is sent."""
-        wire = [self._checked(message) for message in messages]
-        return [self._core.send_telemetry(*one, timeout) for one in wire]
+        wire, seconds = [self._checked(message) for message in messages], self._seconds(timeout)
+        return [self._core.send_telemetry(*one, seconds) for one in wire]
 
     def _output_operation(self, message: Any, output_name: str, timeout: float | None) -> Operation:
         if not isinstance(message, Message):
             message = Message(message)
         message.output_name = output_name
-        return self._core.send_telemetry(*self._checked(message, "message"), timeout)
+        return self._core.send_telemetry(*self._checked(message, "message"), self._seconds(timeout))
 
     def _response_operation(self, response: MethodResponse, timeout: float | None) -> Operation:
         body = _json.write(response.payload)
-        return self._core.respond_to_method(response.request_id, int(response.status), body, timeout)
+        return self._core.respond_to_method(response.request_id, int(response.status), body, self._seconds(timeout))
 
     def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
-        return self._core.patch_reported_properties(_json.write(patch), timeout)
+        return self._core.patch_reported_properties(_json.write(patch), self._seconds(timeout))

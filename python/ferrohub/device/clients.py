@@ -39,34 +39,42 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(ShutDownError):  # it may have been shut down within
-            wait(self._core.shutdown())
+            wait(self._core.shutdown(self._seconds(base.TWIN_TIMEOUT)))
 
     @one_frame
-    def connect(self) -> None:
+    def connect(self, timeout: float | None = base.CONNECT_TIMEOUT) -> None:
         """Connect; at once if connected. One attempt, whose error is raised.
 
-        Raises ConnectionFailedError, CredentialError, OperationTimeout, ClientError.
+        Raises OperationTimeout after `timeout` (seconds, 60; None: that of an attempt, also 60), ConnectionFailedError,
+        CredentialError, ClientError.
         """
-        wait(self._core.connect())
+        wait(self._core.connect(self._seconds(timeout)))
 
     @one_frame
-    def disconnect(self) -> None:
-        """Disconnect; what has no answer yet is cancelled. The client can connect again."""
-        wait(self._core.disconnect())
+    def disconnect(self, timeout: float | None = base.TWIN_TIMEOUT) -> None:
+        """Disconnect; what has no answer yet is cancelled. The client can connect again.
+
+        A hub that does not listen is waited for a second. Raises OperationTimeout after `timeout` (seconds, 30); the
+        connection is closed all the same.
+        """
+        wait(self._core.disconnect(self._seconds(timeout)))
 
     @one_frame
-    def shutdown(self) -> None:
-        """Disconnect for good. Later calls raise a ClientError."""
-        wait(self._core.shutdown())
+    def shutdown(self, timeout: float | None = base.TWIN_TIMEOUT) -> None:
+        """Disconnect for good. Later calls raise a ClientError.
+
+        Waits and raises as `disconnect`.
+        """
+        wait(self._core.shutdown(self._seconds(timeout)))
 
     @one_frame
-    def update_sastoken(self, sastoken: str) -> None:
+    def update_sastoken(self, sastoken: str, timeout: float | None = base.CONNECT_TIMEOUT) -> None:
         """Show the hub another token from now on; returns when there is a connection with it.
 
         Raises ClientError if the client was not made with a token, ValueError for a token of someone else or one that
-        has expired, and what `connect` raises.
+        has expired, and what `connect` raises; after OperationTimeout the token is used all the same.
         """
-        wait(self._token_operation(sastoken))
+        wait(self._token_operation(sastoken, self._seconds(timeout)))
 
     @one_frame
     def send_message(
@@ -102,7 +110,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         is the ServiceError).
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins
         """
-        twin: dict[str, Any] = _json.parse(wait(self._core.get_twin(timeout)))
+        twin: dict[str, Any] = _json.parse(wait(self._core.get_twin(self._seconds(timeout))))
         return twin
 
     @one_frame
@@ -130,8 +138,9 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         """The next patch of desired properties, with its `$version`: each once, in the order of versions.
 
         `block=False` returns None if none is there; `timeout` (seconds) returns None after it; None waits without end.
-        The first call connects and subscribes. What changes while the connection is lost comes after the reconnect,
-        as the whole desired section. Raises ConnectionFailedError, CredentialError, ClientError.
+        The first call connects and subscribes, for which it has 30 s at most. What changes while the connection is lost
+        comes after the reconnect, as the whole desired section. Raises ConnectionFailedError, CredentialError,
+        OperationTimeout, ClientError.
         """
         base.warn_deprecated("receive_twin_desired_properties_patch", "on_twin_desired_properties_patch_received")
         patch: dict[str, Any] | None = self._receive("desired_patch", None, block, timeout)
@@ -169,14 +178,14 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
     def _receive(self, kind: str, name: str | None, block: bool, timeout: float | None) -> Any:
         self._receive_by_calls()
         limit = timeout if block else 0.0
-        # A subscription takes a moment, also for a call that doesn't want to wait.
-        subscribing = limit if limit is None else limit or base.NO_WAIT_TIMEOUT
         # Looking opens an inbox for the name, before the subscription brings anything.
         answer = self._core.take(kind, name)
         if answer is None:
             try:
-                wait(self._core.enable(kind, subscribing))
+                wait(self._core.enable(kind, self._seconds_to_subscribe(limit)))
             except OperationTimeout:
+                if limit is None:
+                    raise
                 return None
             answer = wait(self._core.receive(kind, name, limit))
         return None if answer is None else received.MODELS[kind](answer)

@@ -30,7 +30,6 @@ state_logger = logging.getLogger(STATE_LOGGER)
 
 AT_ONCE = {"desired_patch": 1, "message": 4, "method": 4, "event": 1}
 """How many calls of a kind may run at a time."""
-SUBSCRIBE_TIMEOUT = 30.0
 
 
 class Handlers:
@@ -51,7 +50,7 @@ class Handlers:
         """The handler of this kind."""
         return self._handlers.get(kind)
 
-    def set(self, kind: str, handler: Handler | None) -> None:
+    def set(self, kind: str, handler: Handler | None, timeout: float | None) -> None:
         """Set or remove a handler; returns when the hub has confirmed the subscription, or its end."""
         was_set = kind in self._handlers
         if handler is None:
@@ -62,9 +61,9 @@ class Handlers:
             return
         with translated():
             if handler is None and was_set:
-                self._core.disable(kind, SUBSCRIBE_TIMEOUT).wait()
+                self._core.disable(kind, timeout).wait()
             elif handler is not None and not was_set:
-                self._core.enable(kind, SUBSCRIBE_TIMEOUT).wait()
+                self._core.enable(kind, timeout).wait()
         self.pump(kind)
 
     def pump_all(self) -> None:
@@ -105,30 +104,36 @@ class Handlers:
         handler = self._handlers.get(kind)
         return lambda: handler(MODELS[kind](item)) if handler else None
 
-    def _tell(self, event: str, reason: tuple[str, str, list[str]] | None) -> Any:
+    def _tell(self, event: str, reason: tuple[str, str, list[str]] | None, retry_in: float | None) -> Any:
         """Tell of news of the connection; a coroutine if a handler is one."""
         coroutines = []
         if event == "token_expiring":
             token_handler = self._handlers.get("token")
             return token_handler() if token_handler else None
         failure = None if reason is None else public_error(CoreError(*reason))
-        self._log(event, failure)
-        if failure is not None:
-            coroutines.append(self._background(failure))
+        if event == "failed":
+            return self._background(failure)
+        self._log(event, failure, retry_in)
+        background_handler = self._handlers.get("background")
+        if failure is not None and background_handler:
+            coroutines.append(background_handler(failure))
         state_handler = self._handlers.get("state")
-        if event != "failed" and state_handler:
+        if event != "attempt_failed" and state_handler:
             coroutines.append(state_handler())
         return _all(coroutines)
 
-    def _log(self, event: str, failure: Exception | None) -> None:
-        """One line for each event, with the client and the reason."""
-        name, reason = self._core.client_id, "" if failure is None else f": {failure}"
-        if event == "failed":
-            state_logger.info("Connection State - not made again yet (%s)%s", name, reason)
+    def _log(self, event: str, failure: Exception | None, retry_in: float | None) -> None:
+        """One line for each event, with the client, the reason, and when it connects again."""
+        name = self._core.client_id
+        if failure is None:
+            state_logger.info("Connection State - %s (%s)", event.capitalize(), name)
         else:
-            state_logger.info("Connection State - %s (%s)%s", event.capitalize(), name, reason)
+            # An outage has many failed attempts, and one beginning.
+            level = logging.INFO if event == "attempt_failed" and retry_in is not None else logging.WARNING
+            then = "not connecting again" if retry_in is None else f"connecting again in {retry_in:.1f} s"
+            state_logger.log(level, "Connection State - Disconnected (%s): %s; %s", name, failure, then)
 
-    def _background(self, error: BaseException) -> Any:
+    def _background(self, error: BaseException | None) -> Any:
         """Report an error that no call waits for; a coroutine if the handler is one."""
         handler = self._handlers.get("background")
         if handler is None:

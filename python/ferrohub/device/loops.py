@@ -79,6 +79,8 @@ class Loop:
             return await outcome
         except asyncio.CancelledError:
             operation.cancel()
+            if outcome.done() and not outcome.cancelled():
+                outcome.exception()  # it came in the same moment, and nobody looks at it any more
             raise
 
     def adopt(self, handlers: Handlers, core: DeviceClient) -> None:

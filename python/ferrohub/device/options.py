@@ -32,6 +32,7 @@ _DEFAULTS: dict[str, Any] = {
     "connection_retry": True,
     "connection_retry_interval": 10,
     "ensure_desired_properties": True,
+    "operation_timeout": None,
 }
 
 
@@ -61,6 +62,7 @@ class ClientOptions:
     connection_retry: bool
     connection_retry_interval: float
     ensure_desired_properties: bool
+    operation_timeout: float | None  # for the facades; the core is given a time with each call
 
     def __init__(self, arguments: dict[str, Any], *excluded: str) -> None:
         for name in arguments:
@@ -73,6 +75,7 @@ class ClientOptions:
         self.proxy = _proxy(values["proxy_options"])
         self.sastoken_ttl = _time_to_live(values["sastoken_ttl"])
         self.keep_alive = _keep_alive(values["keep_alive"])
+        self.operation_timeout = _operation_timeout(values["operation_timeout"])
         self.connection_retry_interval = _retry_interval(values["connection_retry_interval"])
         for name in ("websockets", "auto_connect", "connection_retry", "ensure_desired_properties"):
             setattr(self, name, bool(values[name]))
@@ -196,6 +199,18 @@ def _keep_alive(value: Any) -> int:
     if seconds > MAX_KEEP_ALIVE_SECS:
         raise ValueError("'keep_alive' cannot exceed 1740 seconds (29 minutes)")
     return seconds
+
+
+def _operation_timeout(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("Invalid type for 'operation_timeout'. Must be a numeric value, or None.")
+    if not value > 0:
+        raise ValueError("'operation_timeout' must be greater than 0; None means the usual times")
+    if value > MAX_INTERVAL_SECONDS:
+        raise ValueError(f"'operation_timeout' cannot exceed {MAX_INTERVAL_SECONDS} seconds")
+    return float(value)
 
 
 def _retry_interval(value: Any) -> float:
