@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python licenses wheels clean
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python record-wire licenses wheels clean
 
 help:
 	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
@@ -98,6 +98,10 @@ lint-python: dev
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet --profile dev --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
+
+# What the official package sends to Mosquitto: tests/golden/wire.
+record-wire: dev official
+	PYTHONPATH=tests/python $(BIN)/python -m wire.record
 
 licenses:
 	$(PYTHON) scripts/third_party_licenses.py
