@@ -13,6 +13,8 @@ mod counts;
 mod dial;
 mod link;
 mod outbound;
+#[cfg(test)]
+mod outbound_properties;
 mod request;
 mod route;
 

@@ -1,9 +1,10 @@
 //! One operation of a client, bound once for all ways to run it: a thread waits, or an event loop's future
 //! is told.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
@@ -16,10 +17,32 @@ use crate::error::{Error, ErrorKind, Result};
 
 type Running = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
 
+/// The future of an operation until it has its outcome, or is cancelled. The task that runs it shares it with who
+/// cancels it: a task that is aborted drops its future some time later, which may be too late.
+#[derive(Clone)]
+struct Pending(Arc<Mutex<Option<Running>>>);
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The outcome; None if it was cancelled.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Answer>>> {
+        let mut future = self.lock();
+        let Some(running) = future.as_mut() else { return Poll::Ready(None) };
+        let polled = running.as_mut().poll(context);
+        if polled.is_ready() {
+            *future = None;
+        }
+        polled.map(Some)
+    }
+}
+
 /// An operation that has been asked for; run it once, with `wait` or `start`.
 #[pyclass(frozen, module = "ferrohub._native")]
 pub(super) struct Operation {
-    future: Mutex<Option<Running>>,
+    future: Pending,
     started: Mutex<Option<AbortHandle>>,
     process: u32,
 }
@@ -31,7 +54,8 @@ impl Operation {
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Self {
         let future: Running = Box::pin(async { future.await.map(Into::into) });
-        Self { future: Mutex::new(Some(future)), started: Mutex::default(), process }
+        let future = Pending(Arc::new(Mutex::new(Some(future))));
+        Self { future, started: Mutex::default(), process }
     }
 
     fn take(&self) -> PyResult<Running> {
@@ -39,8 +63,7 @@ impl Operation {
         if self.process != std::process::id() {
             return Err(refuse("this client was made before a fork; make a new one in the child process"));
         }
-        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
-        future.ok_or_else(|| refuse("this operation has been run already"))
+        self.future.lock().take().ok_or_else(|| refuse("this operation has been run already"))
     }
 }
 
@@ -53,15 +76,21 @@ impl Operation {
 
     /// Run it, and give the outcome to a future of the mailbox's event loop.
     fn start(&self, mailbox: &Mailbox, outcome: Py<PyAny>) -> PyResult<()> {
-        let (future, slot) = (self.take()?, mailbox.slot());
+        let (running, slot, pending) = (self.take()?, mailbox.slot(), self.future.clone());
         let handle = runtime::handle().map_err(|error| to_python(&error))?;
-        let task = handle.spawn(async move { slot.put_outcome(outcome, future.await) });
+        *pending.lock() = Some(running);
+        let task = handle.spawn(async move {
+            if let Some(result) = poll_fn(|context| pending.poll(context)).await {
+                slot.put_outcome(outcome, result);
+            }
+        });
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
         Ok(())
     }
 
     /// Nobody waits any more: what was not sent is not sent.
     fn cancel(&self) {
+        *self.future.lock() = None;
         if let Some(task) = self.started.lock().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
         }

@@ -1,13 +1,19 @@
-"""Fixtures of all Python tests: local hubs on free ports, and a folder for what they keep."""
+"""Fixtures of all Python tests: local hubs on free ports, a folder for what they keep, and the sorts of clients."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import signal
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from azure.iot import device as synchronous
+from azure.iot.device import aio
 from azure.iot.hub import IoTHubRegistryManager
+from sorts_of_clients import SECONDS, Back, Sort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +68,34 @@ def module_connection_string(hub: LocalHub, registry: IoTHubRegistryManager) -> 
     registry.create_device_with_sas(DEVICE, "", "", "enabled")
     registry.create_module_with_sas(DEVICE, MODULE, "", "", "")
     return hub.module_connection_string(DEVICE, MODULE)
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[[Any], Any]]:
+    """Runs coroutines on an event loop of its own; gives back everything else."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def awaited(value: Any) -> Any:
+        return await value
+
+    def run(value: Any) -> Any:
+        if not inspect.isawaitable(value):
+            return value
+        return asyncio.run_coroutine_threadsafe(awaited(value), loop).result(SECONDS)
+
+    yield run
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(SECONDS)
+    loop.close()
+
+
+@pytest.fixture(
+    params=[(synchronous, False), (synchronous, True), (aio, False), (aio, True)],
+    ids=["device", "module", "aio-device", "aio-module"],
+)
+def sort(request: pytest.FixtureRequest, hub: LocalHub, run: Callable[[Any], Any]) -> Sort:
+    """Each sort of client."""
+    sdk, of_module = request.param
+    return Sort(sdk, of_module, Back(hub), run)

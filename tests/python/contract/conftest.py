@@ -1,22 +1,16 @@
-"""Fixtures of the contract tests: clients of every sort on a local hub, and a record of what has been called."""
+"""Fixtures of the contract tests: a client of every sort, and a record of what has been called."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import inspect
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.iot import device as synchronous
-from azure.iot.device import aio
-from ferrohub import LocalHub
 from recorded_calls import recording
 from recording_hub import Certificates, make_certificates
-from sorts_of_clients import SECONDS, Back, Sort
+from sorts_of_clients import Sort
 from tls_hub import TlsHub
 
 
@@ -30,37 +24,6 @@ def recorded() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The check of what has been called comes last."""
     items.sort(key=lambda item: item.name.startswith("test_every_callable_that_is_built"))
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Callable[[Any], Any]]:
-    """Runs coroutines on an event loop of its own; gives back everything else."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    async def awaited(value: Any) -> Any:
-        return await value
-
-    def run(value: Any) -> Any:
-        if not inspect.isawaitable(value):
-            return value
-        return asyncio.run_coroutine_threadsafe(awaited(value), loop).result(SECONDS)
-
-    yield run
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(SECONDS)
-    loop.close()
-
-
-@pytest.fixture(
-    params=[(synchronous, False), (synchronous, True), (aio, False), (aio, True)],
-    ids=["device", "module", "aio-device", "aio-module"],
-)
-def sort(request: pytest.FixtureRequest, hub: LocalHub, run: Callable[[Any], Any]) -> Sort:
-    """Each sort of client."""
-    sdk, of_module = request.param
-    return Sort(sdk, of_module, Back(hub), run)
 
 
 @pytest.fixture
