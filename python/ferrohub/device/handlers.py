@@ -52,11 +52,16 @@ class Handlers:
 
     def set(self, kind: str, handler: Handler | None, timeout: float | None) -> None:
         """Set or remove a handler; returns when the hub has confirmed the subscription, or its end."""
-        was_set = kind in self._handlers
-        if handler is None:
-            self._handlers.pop(kind, None)
-        else:
-            self._handlers[kind] = handler
+        with self._lock:
+            was_set = kind in self._handlers
+            # Who begins to listen is not told of what was before.
+            before = [] if kind in MODELS or self._listeners() else self._take_all("event")
+            if handler is None:
+                self._handlers.pop(kind, None)
+            else:
+                self._handlers[kind] = handler
+        for event in before:
+            self._tell({}, *event)
         if kind not in MODELS:
             return
         with translated():
@@ -77,17 +82,35 @@ class Handlers:
             with self._lock:
                 if self._running[kind] >= AT_ONCE[kind] or not self._is_wanted(kind):
                     return
-                with translated():
-                    item = self._core.take(kind, None)
+                item = self._take(kind)
                 if item is None:
                     return
                 self._running[kind] += 1
-            self._start(kind, item)
+                # Who is called is decided now: a handler that is removed gets what it was to get.
+                call = self._call(kind, item)
+                is_only_logged = kind == "event" and not self._listeners()
+            if is_only_logged:
+                call()  # here: no thread for a line in the log
+                with self._lock:
+                    self._running[kind] -= 1
+            else:
+                self._start(kind, call)
+
+    def _take(self, kind: str) -> Any:
+        with translated():
+            return self._core.take(kind, None)
+
+    def _take_all(self, kind: str) -> list[Any]:
+        return list(iter(lambda: self._take(kind), None))
 
     def _is_wanted(self, kind: str) -> bool:
         return kind == "event" or kind in self._handlers
 
-    def _start(self, kind: str, item: Any) -> None:
+    def _listeners(self) -> dict[str, Handler]:
+        """The handlers of news of the connection."""
+        return {kind: handler for kind, handler in self._handlers.items() if kind not in MODELS}
+
+    def _start(self, kind: str, call: Callable[[], Any]) -> None:
         def done(failure: Exception | None) -> None:
             with self._lock:
                 self._running[kind] -= 1
@@ -95,31 +118,35 @@ class Handlers:
                 self._failed(failure)
             self.pump(kind)
 
-        self.run(self._call(kind, item), done)
+        self.run(call, done)
 
     def _call(self, kind: str, item: Any) -> Callable[[], Any]:
         """What is to be run for an item: a function, whose result may be a coroutine."""
         if kind == "event":
-            return lambda: self._tell(*item)
-        handler = self._handlers.get(kind)
-        return lambda: handler(MODELS[kind](item)) if handler else None
+            listeners = self._listeners()
+            return lambda: self._tell(listeners, *item)
+        handler = self._handlers[kind]
+        return lambda: handler(MODELS[kind](item))
 
-    def _tell(self, event: str, reason: tuple[str, str, list[str]] | None, retry_in: float | None) -> Any:
+    def _tell(
+        self,
+        listeners: dict[str, Handler],
+        event: str,
+        reason: tuple[str, str, list[str]] | None,
+        retry_in: float | None,
+    ) -> Any:
         """Tell of news of the connection; a coroutine if a handler is one."""
-        coroutines = []
         if event == "token_expiring":
-            token_handler = self._handlers.get("token")
-            return token_handler() if token_handler else None
+            return listeners["token"]() if "token" in listeners else None
         failure = None if reason is None else public_error(CoreError(*reason))
         if event == "failed":
             return self._background(failure)
         self._log(event, failure, retry_in)
-        background_handler = self._handlers.get("background")
-        if failure is not None and background_handler:
-            coroutines.append(background_handler(failure))
-        state_handler = self._handlers.get("state")
-        if event != "attempt_failed" and state_handler:
-            coroutines.append(state_handler())
+        coroutines = []
+        if failure is not None and "background" in listeners:
+            coroutines.append(listeners["background"](failure))
+        if event != "attempt_failed" and "state" in listeners:
+            coroutines.append(listeners["state"]())
         return _all(coroutines)
 
     def _log(self, event: str, failure: Exception | None, retry_in: float | None) -> None:
