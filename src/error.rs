@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Tls,
     /// The proxy can't be reached, refuses its user, or opens no way to the hub.
     Proxy,
+    /// The workload API of IoT Edge gave no answer that can be used.
+    Workload,
     /// No answer within the call's time.
     Timeout,
     /// The call was cancelled, by `disconnect` or by its caller.

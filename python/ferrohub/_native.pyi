@@ -9,6 +9,7 @@ from ferrohub.device.options import ClientOptions
 __all__ = [
     "CoreError",
     "DeviceClient",
+    "EdgeWorkload",
     "Hub",
     "Mailbox",
     "Operation",
@@ -85,6 +86,18 @@ class DeviceClient:
         """What is there already of this kind, or None."""
     def watch(self, mailbox: Mailbox, number: int) -> None:
         """Tell this mailbox, under this number, when something new has come; events are kept only from then on."""
+
+@final
+class EdgeWorkload:
+    """The workload API of IoT Edge as one module uses it; its operations give texts as bytes."""
+
+    def __new__(
+        cls, uri: str, api_version: str, module_id: str, generation_id: str, user_agent: str
+    ) -> EdgeWorkload: ...
+    def trust_bundle(self) -> Operation:
+        """The CA certificates to trust, as PEM."""
+    def sign(self, text: str) -> Operation:
+        """The HMAC-SHA256 of a text with the module's key, in base64."""
 
 @final
 class ServiceTransport:

@@ -14,6 +14,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ferrohub import _hub_handles as handles
+from ferrohub._hub_edge import EdgeWorkload
 from ferrohub._hub_events import Events, TelemetryMessage, telemetry_message
 from ferrohub._hub_faults import Fault, Faults
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Fault", "Faults", "LocalHub", "TelemetryMessage"]
+__all__ = ["EdgeWorkload", "Fault", "Faults", "LocalHub", "TelemetryMessage"]
 
 # JSON has no infinity.
 A_LONG_TIME = 1e9
@@ -305,6 +306,35 @@ class LocalHub:
         receiver = {"device": device_id, "module": module_id, "input": input_name}
         if (error := self._send("send_to_input", body, properties, **receiver)) is not None:
             raise error
+
+    # --- standing for IoT Edge ------------------------------------------------------------------------------------
+
+    def edge_workload(self, device_id: str, module_id: str, path: str | os.PathLike[str] | None = None) -> EdgeWorkload:
+        """Be the IoT Edge runtime for a module: a workload API that signs with its key, and the gateway's host name.
+
+        It serves `IoTHubModuleClient.create_from_edge_environment`; the hub itself is the gateway.
+
+        Args:
+            device_id: The device.
+            module_id: The module on it, which has keys.
+            path: Where to make a Unix socket, which must not exist yet. None serves HTTP on a port of this machine.
+
+        Returns:
+            A context manager that gives the variables of the module's environment.
+
+        Raises:
+            LookupError: There is no such module, or it has no keys.
+            OSError: The socket can't be made.
+        """
+        opened, error = self._ask(
+            call="open_workload",
+            device=device_id,
+            module=module_id,
+            path=None if path is None else os.path.abspath(path),
+        )
+        if error is not None:
+            raise error
+        return EdgeWorkload(self._ask, opened)
 
     # --- inside ---------------------------------------------------------------------------------------------------
     # Errors are returned, and raised by the method the user called: the traceback shows no more of ours.

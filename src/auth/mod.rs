@@ -6,4 +6,4 @@ mod connection_string;
 mod sas;
 
 pub use connection_string::{ConnectionString, ConnectionStringError};
-pub use sas::{SasKey, SasToken, quote_component, quote_plus};
+pub use sas::{SasKey, SasToken, UnsignedToken, quote_component, quote_plus};

@@ -95,7 +95,7 @@ impl SasKey {
     #[must_use]
     pub fn service_token(&self, host_name: &str, policy: &str, expires_unix_seconds: u64) -> String {
         let resource = quote_plus(host_name);
-        let signature = self.sign_resource(&resource, expires_unix_seconds);
+        let signature = STANDARD.encode(self.sign(&format!("{resource}\n{expires_unix_seconds}")));
         let signature = utf8_percent_encode(&signature, WITH_SLASH);
         format!("{PREFIX}sr={resource}&sig={signature}&se={expires_unix_seconds}&skn={policy}")
     }
@@ -104,13 +104,37 @@ impl SasKey {
     /// `host/devices/device/modules/module`.
     #[must_use]
     pub fn device_token(&self, resource: &str, expires_unix_seconds: u64) -> String {
-        let resource = quote_component(resource);
-        let signature = quote_component(&self.sign_resource(&resource, expires_unix_seconds));
-        format!("{PREFIX}sr={resource}&sig={signature}&se={expires_unix_seconds}")
+        let token = UnsignedToken::new(resource, expires_unix_seconds);
+        let signature = STANDARD.encode(self.sign(&token.text_to_sign()));
+        token.signed(&signature)
+    }
+}
+
+/// The token of a device, module or provisioning client, before it is signed: by a key, or by someone who has it.
+#[derive(Clone, Debug)]
+pub struct UnsignedToken {
+    quoted_resource: String,
+    expires_unix_seconds: u64,
+}
+
+impl UnsignedToken {
+    /// A token for a resource such as `host/devices/device/modules/module`.
+    #[must_use]
+    pub fn new(resource: &str, expires_unix_seconds: u64) -> Self {
+        Self { quoted_resource: quote_component(resource), expires_unix_seconds }
     }
 
-    fn sign_resource(&self, quoted_resource: &str, expires_unix_seconds: u64) -> String {
-        STANDARD.encode(self.sign(&format!("{quoted_resource}\n{expires_unix_seconds}")))
+    /// What the signature is over.
+    #[must_use]
+    pub fn text_to_sign(&self) -> String {
+        format!("{}\n{}", self.quoted_resource, self.expires_unix_seconds)
+    }
+
+    /// The token with its signature, here in base64.
+    #[must_use]
+    pub fn signed(&self, signature: &str) -> String {
+        let (resource, signature) = (&self.quoted_resource, quote_component(signature));
+        format!("{PREFIX}sr={resource}&sig={signature}&se={}", self.expires_unix_seconds)
     }
 }
 

@@ -45,7 +45,7 @@ impl Client {
     /// Those of [`crate::mqtt::Route::target`].
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
         let target = Arc::new(options.route().target()?);
-        let dial = Box::new(move |connect| {
+        let dial = Arc::new(move |connect| {
             let target = Arc::clone(&target);
             Box::pin(async move { dial(&target, &connect).await }) as Attempt
         });

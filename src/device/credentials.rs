@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::auth::SasKey;
+use super::workload::Workload;
+use crate::auth::{SasKey, UnsignedToken};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tls::Identity;
 
 /// The longest time before expiry at which a token is renewed.
@@ -21,6 +23,13 @@ pub enum Credentials {
         /// How long a token is valid.
         ttl: Duration,
     },
+    /// The workload API of IoT Edge, which signs tokens: renewed as those of a key.
+    Workload {
+        /// Who signs.
+        workload: Workload,
+        /// How long a token is valid.
+        ttl: Duration,
+    },
     /// A token that the program has made. It is told in time to bring another.
     Token(Token),
     /// A certificate, shown in the TLS handshake; there is no password then.
@@ -34,12 +43,6 @@ pub struct Token {
     expires_unix_seconds: u64,
 }
 
-/// A password, and when the connection made with it has to be renewed.
-pub(super) struct Password {
-    pub(super) text: String,
-    pub(super) renew_unix_millis: Option<u64>,
-}
-
 impl Credentials {
     /// A key with tokens of one hour, as in the official package.
     #[must_use]
@@ -51,20 +54,37 @@ impl Credentials {
     pub(super) fn identity(&self) -> Option<&Identity> {
         match self {
             Self::Certificate(identity) => Some(identity),
-            Self::Key { .. } | Self::Token(_) => None,
+            Self::Key { .. } | Self::Workload { .. } | Self::Token(_) => None,
         }
     }
 
-    /// A password for this resource, valid from now on; empty if none is needed.
-    pub(super) fn password(&self, resource: &str, now_unix_millis: u64) -> Password {
+    /// A password for this resource, valid from now on; empty if none is needed. Only the workload API takes time.
+    ///
+    /// # Errors
+    /// `ConnectionFailed` if that signs nothing: as without a hub, another attempt may help.
+    pub(super) async fn password(&self, resource: &str, now_unix_millis: u64) -> Result<String> {
+        let expiry = |ttl: &Duration| now_unix_millis / 1000 + ttl.as_secs();
         match self {
-            Self::Key { key, ttl } => {
-                let expires = now_unix_millis / 1000 + ttl.as_secs();
-                let text = key.device_token(resource, expires);
-                Password { text, renew_unix_millis: Some(now_unix_millis + millis(renewal_pause(*ttl))) }
+            Self::Key { key, ttl } => Ok(key.device_token(resource, expiry(ttl))),
+            Self::Workload { workload, ttl } => {
+                let token = UnsignedToken::new(resource, expiry(ttl));
+                let signature = workload.sign(&token.text_to_sign()).await.map_err(|error| {
+                    Error::new(ErrorKind::ConnectionFailed, "IoT Edge signed no token").caused_by(error)
+                })?;
+                Ok(token.signed(&signature))
             }
-            Self::Token(token) => Password { text: token.text.clone(), renew_unix_millis: None },
-            Self::Certificate(_) => Password { text: String::new(), renew_unix_millis: None },
+            Self::Token(token) => Ok(token.text.clone()),
+            Self::Certificate(_) => Ok(String::new()),
+        }
+    }
+
+    /// When a connection that is made with a password of this moment has to be renewed, if ever.
+    pub(super) fn renewal_unix_millis(&self, now_unix_millis: u64) -> Option<u64> {
+        match self {
+            Self::Key { ttl, .. } | Self::Workload { ttl, .. } => {
+                Some(now_unix_millis + millis(renewal_pause(*ttl)))
+            }
+            Self::Token(_) | Self::Certificate(_) => None,
         }
     }
 
@@ -78,7 +98,7 @@ impl Credentials {
 
     /// Whether a refused password may be followed by a better one without the program's help.
     pub(super) fn can_renew(&self) -> bool {
-        matches!(self, Self::Key { .. })
+        matches!(self, Self::Key { .. } | Self::Workload { .. })
     }
 }
 

@@ -3,8 +3,8 @@
 //! - [`Client`]: the operations.
 //! - `session`: connects, reconnects, renews, replays; the one owner of the connection. `phase`: where it stands and
 //!   what can happen. `conversation`: what it says and hears while connected.
-//! - `credentials`: where passwords come from; `desired`: which patches of desired properties are new;
-//!   `incoming` and `inbox`: what came and waits to be received.
+//! - `credentials`: where passwords come from, and [`Workload`] for those of IoT Edge; `desired`: which patches of
+//!   desired properties are new; `incoming` and `inbox`: what came and waits to be received.
 
 mod client;
 mod conversation;
@@ -22,8 +22,10 @@ mod session_pauses;
 mod session_scene;
 #[cfg(test)]
 mod session_table;
+mod workload;
 
 pub use client::Client;
 pub use credentials::{Credentials, Token};
 pub use incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 pub use options::Options;
+pub use workload::Workload;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use rumqttc::mqttbytes::v4::Connect;
 use tokio::time::{Instant, Sleep};
@@ -18,7 +19,7 @@ pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<(ClientLink, bool)>
 /// What a session has from outside; its tests have their own.
 pub(super) struct Surroundings {
     /// Makes a link to the hub and logs in.
-    pub(super) dial: Box<dyn Fn(Connect) -> Attempt + Send + Sync>,
+    pub(super) dial: Arc<dyn Fn(Connect) -> Attempt + Send + Sync>,
     /// From 0 to 1: how much of a pause is kept.
     pub(super) jitter: fn() -> f64,
 }

@@ -263,12 +263,15 @@ impl Session {
     }
 
     fn dial(&mut self) {
-        let password = self.credentials.password(&self.options.resource(), self.options.clock.unix_millis());
-        let options = &self.options;
-        let (client_id, user_name) = (options.client_id(), options.user_name());
-        let connect = connect_packet(client_id, options.keep_alive_seconds, user_name, &password.text);
-        self.next_renewal = password.renew_unix_millis;
-        self.phase = Phase::Connecting((self.surroundings.dial)(connect));
+        let now = self.options.clock.unix_millis();
+        self.next_renewal = self.credentials.renewal_unix_millis(now);
+        let (credentials, options) = (self.credentials.clone(), Arc::clone(&self.options));
+        let dial = Arc::clone(&self.surroundings.dial);
+        self.phase = Phase::Connecting(Box::pin(async move {
+            let password = credentials.password(&options.resource(), now).await?;
+            let (client_id, user_name) = (options.client_id(), options.user_name());
+            dial(connect_packet(client_id, options.keep_alive_seconds, user_name, &password)).await
+        }));
     }
 
     fn connected(&mut self, mut link: Box<ClientLink>, session_present: bool) {

@@ -95,7 +95,7 @@ impl Scene {
         options.clock = clock.clone();
         change(&mut options);
         let (dialled, dials) = unbounded_channel();
-        let dial = Box::new(move |connect: Connect| {
+        let dial = Arc::new(move |connect: Connect| {
             let (ours, theirs) = duplex(1 << 20);
             let _ = dialled.send(HubEnd { stream: theirs, input: BytesMut::new() });
             Box::pin(async move { log_in(Box::new(ours), "hub:8883", &connect).await }) as Attempt

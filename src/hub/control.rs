@@ -2,6 +2,7 @@
 //!
 //! `LocalHub` uses it: directly in its own process, over pipes with a hub in a process of its own.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
@@ -40,8 +41,10 @@ struct Request {
     #[serde(default)]
     from: u64,
     fault: Option<Fault>,
-    /// Of a fault.
+    /// Of a fault or workload API.
     number: Option<u64>,
+    /// Of a socket.
+    path: Option<PathBuf>,
     #[serde(default)]
     seconds: f64,
     /// Certificates in PEM.
@@ -79,6 +82,10 @@ enum Call {
     MoveClock,
     /// Null, when certificates of these CAs stand for devices.
     AddCaCertificates,
+    /// `{"number": …, "environment": {…}}`: the workload API of a module, at the path or on a port.
+    OpenWorkload,
+    /// Null, when the workload API with this number is closed.
+    CloseWorkload,
 }
 
 impl Hub {
@@ -138,6 +145,14 @@ impl Hub {
                     .and_then(|by| i64::try_from(by.as_millis()).ok())
                     .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "the clock can't go there"))?;
                 self.state().clock.shift(if request.seconds < 0.0 { -millis } else { millis });
+                Ok(Value::Null)
+            }
+            Call::OpenWorkload => {
+                let id = identity(request.device, request.module)?;
+                self.open_workload(id, request.path.as_deref()).await
+            }
+            Call::CloseWorkload => {
+                self.close_workload(request.number.unwrap_or_default());
                 Ok(Value::Null)
             }
             Call::AddCaCertificates => {

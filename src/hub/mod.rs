@@ -7,7 +7,7 @@
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //!
 //! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
-//! the certificates of `certificates`; [`connections`] is where the two meet. [`control`] is for the owner,
+//! the certificates of `certificates`; [`connections`] is where the two meet. `workload` is what IoT Edge has beside. [`control`] is for the owner,
 //! as are the [`faults`].
 
 pub mod access;
@@ -39,6 +39,7 @@ pub mod sessions;
 pub mod store;
 pub mod telemetry;
 pub mod twins;
+mod workload;
 pub mod x509;
 
 use std::path::{Path, PathBuf};

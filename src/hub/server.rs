@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -19,6 +20,7 @@ use super::keys::OwnerKey;
 use super::listen::{Ports, Reach};
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
+use super::workload::{Api, Workloads};
 use super::{HubError, HubSettings, HubState, Statistics};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -61,6 +63,7 @@ pub struct Hub {
     address: String,
     ca_file: PathBuf,
     notes: Vec<String>,
+    workloads: Workloads,
     stopping: watch::Sender<bool>,
     server: Mutex<Option<JoinHandle<()>>>,
 }
@@ -103,6 +106,7 @@ impl Hub {
             notes: ports.note.into_iter().chain(certificate.note).collect(),
             ca_file: certificate.ca_file,
             state,
+            workloads: Workloads::default(),
             stopping,
             server: Mutex::new(Some(server)),
         })
@@ -182,6 +186,21 @@ impl Hub {
     /// Resolve when the identity is connected and subscribed to this topic filter.
     pub async fn wait_subscribed(&self, id: &IdentityId, filter: &str) {
         self.state.connections.wait_subscribed(id, filter).await;
+    }
+
+    /// Open the workload API of IoT Edge for a module, on a Unix socket at this path or on a port: its number, and the
+    /// environment of the module's program. It is there until it is closed or the hub dropped.
+    ///
+    /// # Errors
+    /// `Service(404)` if there is no such module with a key, `System` if the socket can't be made.
+    pub async fn open_workload(&self, module: IdentityId, path: Option<&Path>) -> Result<Value> {
+        let api = Api { hub: self.state.clone(), module, ca_file: self.ca_file.clone() };
+        self.workloads.open(api, path, &self.address).await
+    }
+
+    /// Close the workload API with this number.
+    pub fn close_workload(&self, number: u64) {
+        self.workloads.close(number);
     }
 
     /// Stop taking connections, end those there are, and close the data file; within a second.

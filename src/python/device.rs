@@ -8,6 +8,7 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 
 use super::answers::Answer;
+use super::edge::EdgeWorkload;
 use super::errors::{CoreError, to_python};
 use super::mailbox::{Mailbox, kind_name};
 use super::operation::Operation;
@@ -37,6 +38,8 @@ struct ClientOptions {
     sastoken: Option<(String, u64)>,
     /// PEM texts of certificate and private key, and the pass phrase.
     certificate: Option<Certificate>,
+    /// Who signs, on IoT Edge.
+    workload: Option<Py<EdgeWorkload>>,
     /// Names of OpenSSL.
     cipher_suites: Option<Vec<String>>,
     user_agent: String,
@@ -78,8 +81,12 @@ impl ClientOptions {
         if let Some((text, expires)) = &self.sastoken {
             return Ok(Credentials::Token(Token::new(text.clone(), *expires)));
         }
+        let ttl = Duration::from_secs(self.sastoken_ttl);
+        if let Some(workload) = &self.workload {
+            return Ok(Credentials::Workload { workload: workload.get().workload(), ttl });
+        }
         let key = SasKey::from_base64(self.shared_access_key.as_deref().unwrap_or_default())?;
-        Ok(Credentials::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) })
+        Ok(Credentials::Key { key, ttl })
     }
 }
 

@@ -39,6 +39,7 @@ fn kind_name(kind: ErrorKind) -> String {
         ErrorKind::Protocol => "protocol",
         ErrorKind::Tls => "tls",
         ErrorKind::Proxy => "proxy",
+        ErrorKind::Workload => "workload",
         ErrorKind::Timeout => "timeout",
         ErrorKind::Cancelled => "cancelled",
         ErrorKind::ShutDown => "shut_down",

@@ -4,6 +4,7 @@
 
 mod answers;
 mod device;
+mod edge;
 mod errors;
 mod hub;
 mod mailbox;
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     device::register(module)?;
+    edge::register(module)?;
     errors::register(module)?;
     hub::register(module)?;
     mailbox::register(module)?;

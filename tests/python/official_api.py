@@ -27,7 +27,6 @@ NOT_BUILT = {
         for client in (
             f"{where}IoTHubDeviceClient.get_storage_info_for_blob",
             f"{where}IoTHubDeviceClient.notify_blob_upload_status",
-            f"{where}IoTHubModuleClient.create_from_edge_environment",
             f"{where}IoTHubModuleClient.invoke_method",
         )
     ),

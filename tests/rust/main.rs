@@ -12,6 +12,7 @@ mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;
 mod hub_sessions;
+mod hub_workload;
 mod hub_x509;
 mod provisioning_client;
 mod proxies;

@@ -1,6 +1,7 @@
 """How clients are made, synchronous and asyncio alike; what a client of either sort is an instance of.
 
-Nothing is sent by making a client. All factories take these keyword arguments, except where they say otherwise:
+Nothing is sent by making a client, except on IoT Edge. All factories take these keyword arguments, except where they
+say otherwise:
 
 - `server_verification_cert`: str, certificates in PEM to trust instead of the system's
 - `gateway_hostname`: str, connect here instead, with the hub's name in user name and token
@@ -130,6 +131,8 @@ class AbstractIoTHubModuleClient(AbstractIoTHubClient):
     """A client of a module on a device."""
 
     _of_module = True
+    # Whether it was made from the environment of IoT Edge.
+    _on_edge = False
 
     @classmethod
     @one_frame
@@ -139,3 +142,21 @@ class AbstractIoTHubModuleClient(AbstractIoTHubClient):
         """Make a client that shows a certificate instead of a token; as for a device."""
         module_id = required_text("module_id", module_id)
         return cls._create(ClientOptions.from_x509_certificate(x509, hostname, device_id, module_id, kwargs))
+
+    @classmethod
+    @one_frame
+    def create_from_edge_environment(cls: type[ModuleSort], **kwargs: Any) -> ModuleSort:
+        """Make a client of the module that this program is, on a device with IoT Edge or in its debugger.
+
+        The environment says who the module is and where the workload API is, which is asked whom to trust and signs
+        tokens, now and at every connect; each answer takes 30 s at most. Without it the environment has
+        `EdgeHubConnectionString` and `EdgeModuleCACertificateFile`. Keyword arguments as this module says, without
+        `server_verification_cert` and `gateway_hostname`.
+
+        Raises OSError if the environment lacks something or the workload API can't be used, ValueError if that signs
+        nothing, FileNotFoundError without the CA's file.
+        https://learn.microsoft.com/azure/iot-edge/module-edgeagent-edgehub
+        """
+        client = cls._create(ClientOptions.from_edge_environment(kwargs))
+        client._on_edge = True
+        return client

@@ -12,12 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ferrohub._native import EdgeWorkload
     from ferrohub.device.given_token import GivenToken
     from ferrohub.device.proxy_options import ProxyOptions
     from ferrohub.device.x509 import X509
 
 # threading.TIMEOUT_MAX, without importing threading: what a lock can wait at most.
 MAX_INTERVAL_SECONDS = 9223372036.0
+
+USER_AGENT = f"ferrohub/{__version__} (python {'.'.join(map(str, sys.version_info[:3]))}; {sys.platform})"
+"""What clients say they are, before the product's own text."""
 
 _DEFAULTS: dict[str, Any] = {
     "server_verification_cert": None,
@@ -46,10 +50,11 @@ class ClientOptions:
     gateway_host_name: str | None
     device_id: str
     module_id: str | None = None
-    # One of these three; the token with its expiry, the certificate with its private key and pass phrase.
+    # One of these four; the token with its expiry, the certificate with its private key and pass phrase.
     shared_access_key: str | None = None
     sastoken: tuple[str, int] | None = None
     certificate: tuple[bytes, bytes, bytes | None] | None = None
+    workload: EdgeWorkload | None = None
     sastoken_ttl: int
     user_agent: str
     model_id: str | None
@@ -80,12 +85,9 @@ class ClientOptions:
         for name in ("websockets", "auto_connect", "connection_retry", "ensure_desired_properties"):
             setattr(self, name, bool(values[name]))
         product_info = str(values["product_info"])
-        python = ".".join(map(str, sys.version_info[:3]))
         is_model = product_info.startswith(DIGITAL_TWIN_PREFIX)
         self.model_id = product_info if is_model else None
-        self.user_agent = f"ferrohub/{__version__} (python {python}; {sys.platform})" + (
-            "" if is_model else product_info
-        )
+        self.user_agent = USER_AGENT if is_model else USER_AGENT + product_info
 
     @classmethod
     def from_connection_string(cls, connection_string: str, arguments: dict[str, Any]) -> ClientOptions:
@@ -135,6 +137,25 @@ class ClientOptions:
         if x509 is None:
             raise ValueError("One of either 'sastoken' or 'x509' must be provided")
         options.certificate = x509.read()
+        return options
+
+    @classmethod
+    def from_edge_environment(cls, arguments: dict[str, Any]) -> ClientOptions:
+        """The environment names everything. Asks the workload API; raises OSError too."""
+        from ferrohub.device import edge  # here: few programs run on IoT Edge
+
+        options = cls(arguments, "server_verification_cert", "gateway_hostname")
+        environment = edge.read_environment()
+        options._identify(environment.host_name, environment.device_id, environment.module_id)
+        options.gateway_host_name = environment.gateway_host_name
+        options.server_verification_cert = environment.trusted
+        options.shared_access_key = environment.key
+        if environment.hsm is not None:
+            edge.check_signing(
+                environment.hsm,
+                f"{options.host_name}/devices/{options.device_id}/modules/{options.module_id}",
+            )
+            options.workload = environment.hsm.workload
         return options
 
     def _identify(self, host_name: str, device_id: str, module_id: str | None) -> None:

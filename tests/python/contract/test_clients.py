@@ -178,3 +178,14 @@ def test_a_client_is_made_from_a_certificate(sort: Sort, certificates: Path, tls
     shown = tls_hub.shown()
     assert (shown.certificate, shown.password, shown.client_id) == ("localhost", None, "/".join(sort.ids))
     sort.run(client.shutdown())
+
+
+def test_a_module_is_made_from_the_environment_of_iot_edge(sort: Sort, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not sort.of_module:
+        pytest.skip("only modules have such a factory")
+    with sort.back.hub.edge_workload(DEVICE, MODULE) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        client = sort.cls.create_from_edge_environment()
+        assert sort.run(client.get_twin())["desired"] == {"$version": 1}
+        sort.run(client.shutdown())

@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from azure.iot.device.iothub import abstract_clients as abstract_clients
     from azure.iot.device.iothub import aio as aio
+    from azure.iot.device.iothub import edge_hsm as edge_hsm
     from azure.iot.device.iothub import models as models
     from azure.iot.device.iothub import sync_clients as sync_clients
 
-__getattr__ = submodules(__name__, "abstract_clients", "aio", "models", "sync_clients")
+__getattr__ = submodules(__name__, "abstract_clients", "aio", "edge_hsm", "models", "sync_clients")
