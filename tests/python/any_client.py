@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable
+from types import ModuleType
 from typing import Any, Callable
 
 from azure.iot import device
@@ -37,6 +38,12 @@ class Sort:
         if self.waits_with_asyncio:
             return loop.create_task(call(*arguments))
         return loop.run_in_executor(None, call, *arguments)
+
+
+def public_coroutines(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The coroutine functions that a module defines, by name, but for those that begin with an underscore."""
+    functions = inspect.getmembers(module, inspect.iscoroutinefunction)
+    return {name: each for name, each in functions if each.__module__ == module.__name__ and name[0] != "_"}
 
 
 async def done(result: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
-import sys
 from pathlib import Path
 from typing import Any, Union
 
@@ -17,7 +15,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 from ferrohub import LocalHub
 from http_proxy import PASSWORD, HttpProxy
-from support import DEVICE, official_python, own_network, run
+from support import DEVICE
 
 SECONDS = 20
 """No test waits longer than this for anything."""
@@ -152,17 +150,3 @@ def test_what_is_no_proxy_is_refused_by_the_factory(options: Union[ProxyOptions,
         IoTHubDeviceClient.create_from_connection_string(
             "HostName=h;DeviceId=d;SharedAccessKey=Zm9vYmFy", proxy_options=options
         )
-
-
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("package", ["ours", "official"])
-def test_both_packages_use_the_websocket_on_443(package: str) -> None:
-    python = Path(sys.executable) if package == "ours" else official_python()
-    program = Path(__file__).parent.parent / "websocket_run.py"
-    ran = run(*own_network([sys.executable, program, python]), timeout=80)
-    assert ran.code == 0, ran.err
-    seen = json.loads(ran.out)
-    assert seen["connection_string"].startswith("HostName=localhost;")
-    assert seen["code"] == 0, seen["errors"]
-    assert seen["telemetry"] == [{"interval": 5, "$version": 2}]
-    assert (seen["twin"]["desired"]["interval"], seen["twin"]["reported"]["reported"]) == (5, 1)

@@ -7,14 +7,14 @@ In a network of its own, for it takes the standard ports. TRANSPORT is tcp or we
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 import json
 import sys
 import warnings
 from pathlib import Path
+from typing import Any, Callable
 
-from any_client import Sort
+from any_client import Sort, public_coroutines
 from wire import scenarios
 from wire.broker import BackEnd, forget_session, mosquitto
 from wire.normal import normal, normal_request
@@ -26,16 +26,10 @@ SECONDS = 60
 """No scenario takes longer."""
 
 
-def all_scenarios() -> list[str]:
-    """The names of the public coroutine functions there."""
-    functions = inspect.getmembers(scenarios, inspect.iscoroutinefunction)
-    return [name for name, function in functions if function.__module__ == scenarios.__name__ and name[0] != "_"]
-
-
-async def play(name: str, stage: Stage) -> None:
+async def play(name: str, scenario: Callable[[Stage], Any], stage: Stage) -> None:
     """One scenario, to the end of its connections; its session is forgotten."""
     try:
-        await getattr(scenarios, name)(stage)
+        await scenario(stage)
     except Exception as error:
         raise RuntimeError(f"{name} failed after {stage.recorder.record()}") from error
     stage.recorder.wait_for_the_end()
@@ -45,10 +39,10 @@ async def play(name: str, stage: Stage) -> None:
 def record(sort: Sort, folder: Path, recorder: Recorder, back: BackEnd) -> dict[str, list[Packet]]:
     """What each scenario puts on the wire, and then what the program got."""
     recorded = {}
-    for name in all_scenarios():
+    for name, scenario in public_coroutines(scenarios).items():
         stage = Stage(name, sort, folder, recorder, back)
         recorder.start()
-        asyncio.run(asyncio.wait_for(play(name, stage), SECONDS))
+        asyncio.run(asyncio.wait_for(play(name, scenario, stage), SECONDS))
         recorded[name] = normal(recorder.record()) + stage.told
     return recorded
 
