@@ -11,17 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
 from support import run
-from x509_certificates import (
-    BY_CA,
-    BY_KEY,
-    by_thumbprint,
-    create_identity,
-    make_ca,
-    make_certificate,
-    thumbprint,
-)
+from x509_certificates import make_ca, make_certificate, thumbprint
 
 
 def case(name: str, certificate: str, *ids: str, websockets: bool = False, asyncio: bool = False) -> dict[str, Any]:
@@ -64,14 +57,15 @@ def main(device_python: str, folder: Path) -> None:
     cases = [{**one, "certificate": str(folder / one["certificate"])} for one in CASES]
     with LocalHub(standard_ports=True) as hub:
         hub.add_ca_certificate(ca)
-        sha1 = thumbprint(folder / "own.pem", "sha1")
-        create_identity(hub, "by-sha1", **by_thumbprint(sha1))
-        create_identity(hub, "by-sha1", "module", **by_thumbprint("ab" * 20, sha1))
-        create_identity(hub, "by-sha256", **by_thumbprint(thumbprint(folder / "own.pem", "sha256").upper()))
-        create_identity(hub, "by-ca", **BY_CA)
-        create_identity(hub, "by-ca", "module", **BY_CA)
-        create_identity(hub, "with-keys", **BY_KEY)
-        create_identity(hub, "disabled", status="disabled", **by_thumbprint(sha1))
+        registry = IoTHubRegistryManager(hub.connection_string)
+        sha1, sha256 = (thumbprint(folder / "own.pem", name) for name in ("sha1", "sha256"))
+        registry.create_device_with_x509("by-sha1", sha1, None, "enabled")
+        registry.create_module_with_x509("by-sha1", "module", None, "ab" * 20, sha1)
+        registry.create_device_with_x509("by-sha256", sha256.upper(), None, "enabled")
+        registry.create_device_with_certificate_authority("by-ca", "enabled")
+        registry.create_module_with_certificate_authority("by-ca", "module", None)
+        registry.create_device_with_sas("with-keys", "", "", "enabled")
+        registry.create_device_with_x509("disabled", sha1, None, "disabled")
         program = Path(__file__).parent / "x509_device.py"
         ran = run(device_python, program, json.dumps(cases), hub.ca_file, timeout=60)
         assert ran.code == 0, ran.err

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from azure.iot.device import X509, IoTHubDeviceClient
 from azure.iot.device.exceptions import CredentialError
+from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
 from support import Program, official_python, own_network, run
-from x509_certificates import BY_CA, by_thumbprint, create_identity, make_ca, make_certificate, thumbprint
+from x509_certificates import make_ca, make_certificate, thumbprint
 
 REFUSED = {"other thumbprint", "other CA", "other name", "keys", "nobody"}
 
@@ -54,9 +55,25 @@ def client(folder: Path, certificate: str, hub: LocalHub, device_id: str, **opti
     return IoTHubDeviceClient.create_from_x509_certificate(x509, f"localhost:{hub.port}", device_id, **options)
 
 
+@pytest.fixture
+def by_thumbprint(registry: IoTHubRegistryManager, tmp_path: Path) -> None:
+    """A device `d` with the certificate `own.pem`."""
+    make_certificate(tmp_path, "own", "whatever")
+    registry.create_device_with_x509("d", thumbprint(tmp_path / "own.pem", "sha1"), None, "enabled")
+
+
+@pytest.mark.usefixtures("by_thumbprint")
+def test_a_certificate_counts_for_a_resumed_tls_session_too(hub: LocalHub, tmp_path: Path) -> None:
+    device = client(tmp_path, "own", hub, "d")
+    for _ in range(3):
+        device.connect()
+        device.disconnect()
+    device.shutdown()
+    assert hub.statistics()["connects"] == 3
+
+
+@pytest.mark.usefixtures("by_thumbprint")
 def test_a_connection_ends_with_its_certificate(hub: LocalHub, tmp_path: Path) -> None:
-    make_certificate(tmp_path, "own", "d")
-    create_identity(hub, "d", **by_thumbprint(thumbprint(tmp_path / "own.pem", "sha1")))
     device = client(tmp_path, "own", hub, "d", connection_retry=False)
     lost = threading.Event()
     device.on_background_exception = lambda _error: lost.set()
@@ -74,7 +91,8 @@ def test_a_hub_keeps_its_cas_with_its_data(process: bool, tmp_path: Path) -> Non
     make_certificate(tmp_path, "d", "d", ca="ca")
     with LocalHub(data=tmp_path / "data", process=process) as hub:
         hub.add_ca_certificate(ca.encode())
-        create_identity(hub, "d", **BY_CA)
+        registry = IoTHubRegistryManager(hub.connection_string)
+        registry.create_device_with_certificate_authority("d", "enabled")
         hub.restart()
         device = client(tmp_path, "d", hub, "d")
         device.send_message("after the restart")
@@ -99,9 +117,10 @@ def test_the_command_takes_cas_from_files(tmp_path: Path, monkeypatch: pytest.Mo
     command = (sys.executable, "-m", "ferrohub", "up", "--port", "0")
     with Program(*command, *files) as up:
         service = up.wait_for("HostName=").strip()
+        registry = IoTHubRegistryManager(service)
         host_name = service.removeprefix("HostName=").partition(";")[0]
         for name in ("by-one", "by-two"):
-            create_identity(service, name, **BY_CA)
+            registry.create_device_with_certificate_authority(name, "enabled")
             x509 = X509(str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.key"))
             device = IoTHubDeviceClient.create_from_x509_certificate(x509, host_name, name)
             device.connect()
