@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from ferrohub.device.options import ClientOptions
+from ferrohub.service.retry import RetryPolicy
 
 __all__ = [
     "CoreError",
@@ -111,12 +112,14 @@ class ServiceTransport:
         method: str,
         target: str,
         headers: list[tuple[str, str]],
-        body: bytes | None = None,
-        limit: float = 100.0,
-    ) -> tuple[int, str, list[tuple[str, str]], bytes, str, int, bool]:
-        """Send and wait; gives (status, reason, headers, body, url, attempts, given up). Raises CoreError."""
+        body: bytes | None,
+        limit: float,
+        retry: RetryPolicy,
+    ) -> Operation:
+        """Send, and give (status, reason, headers, body, url, attempts, given up, None or seconds in doubt)."""
+    def close(self) -> None:
+        """End the connections; a request afterwards opens new ones."""
 
-@final
 @final
 class Hub:
     """A running local hub; requests and answers are JSON texts."""

@@ -7,7 +7,7 @@ use crate::auth::{ConnectionString, SasKey};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response};
-use crate::service::{Credentials, Transport};
+use crate::service::{Credentials, RetryPolicy, Transport};
 use crate::tls::Roots;
 
 const VARIABLE: &str = "IOTHUB_CONNECTION_STRING";
@@ -53,7 +53,7 @@ pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Resp
     };
     let host = hub.host_name().to_owned();
     let transport = Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())?;
-    Ok(transport.request(request, TIMEOUT).await?.answer)
+    Ok(transport.request(request, TIMEOUT, RetryPolicy::default()).await?.answer)
 }
 
 /// What to tell of an answer that is no success; `name` is the device or module that was asked for.

@@ -84,6 +84,15 @@ impl Client {
         Error::new(ErrorKind::Timeout, text)
     }
 
+    /// End the connections that nobody uses; a request afterwards opens new ones.
+    pub fn close(&self) {
+        if let Some((owner, pool)) = self.slot().take()
+            && owner != std::process::id()
+        {
+            std::mem::forget(pool);
+        }
+    }
+
     fn failed(&self, error: &reqwest::Error) -> Failure {
         let failure = failure::explain(error, &self.settings.origin, &self.settings.route);
         if failure.error.kind() == ErrorKind::Tls {

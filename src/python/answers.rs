@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 
 use super::errors::describe;
 use crate::device::{ConnectionEvent, MethodCall, ReceivedMessage};
+use crate::service;
 
 /// The result of an operation.
 pub(super) enum Answer {
@@ -22,6 +23,8 @@ pub(super) enum Answer {
     Arrived(bool),
     /// `(name, None or (kind, message, causes), None or seconds until the next attempt)`.
     Event(ConnectionEvent),
+    /// `(status, reason, headers, body, address, attempts, given up, None or seconds in doubt)`.
+    Service(service::Response),
 }
 
 impl From<()> for Answer {
@@ -60,6 +63,12 @@ impl From<ConnectionEvent> for Answer {
     }
 }
 
+impl From<service::Response> for Answer {
+    fn from(response: service::Response) -> Self {
+        Self::Service(response)
+    }
+}
+
 impl<T: Into<Answer>> From<Option<T>> for Answer {
     fn from(answer: Option<T>) -> Self {
         answer.map_or(Self::None, Into::into)
@@ -83,6 +92,7 @@ impl<'py> IntoPyObject<'py> for Answer {
             }
             Self::Arrived(arrived) => arrived.into_bound_py_any(py),
             Self::Event(event) => event_parts(event).into_bound_py_any(py),
+            Self::Service(response) => service_parts(py, response),
         }
     }
 }
@@ -98,4 +108,12 @@ fn event_parts(event: ConnectionEvent) -> EventParts {
         ConnectionEvent::TokenExpiring => ("token_expiring", None, None),
     };
     (name, error.as_ref().map(describe), retry_in.map(|pause| pause.as_secs_f64()))
+}
+
+fn service_parts(py: Python<'_>, response: service::Response) -> PyResult<Bound<'_, PyAny>> {
+    let service::Response { answer, attempts, given_up, in_doubt } = response;
+    let body = PyBytes::new(py, &answer.body);
+    let in_doubt = in_doubt.map(|time| time.as_secs_f64());
+    (answer.status, answer.reason, answer.headers, body, answer.url, attempts, given_up, in_doubt)
+        .into_bound_py_any(py)
 }

@@ -4,20 +4,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use tokio::task::JoinSet;
 
+use super::errors;
+use super::operation::Operation;
 use super::roots::default_roots;
-use super::{errors, runtime};
 use crate::auth::SasKey;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{self, Request};
-use crate::service::{Credentials, Response, Transport};
+use crate::http::Request;
+use crate::service::{self, Credentials, Response, Transport};
 
-/// Status, reason phrase, headers, body, address, number of attempts, whether the hub was given up.
-type Answer = (u16, String, Vec<(String, String)>, Py<PyBytes>, String, u32, bool);
+/// What `ferrohub.service.retry.RetryPolicy` holds, field by field.
+#[derive(FromPyObject)]
+struct RetryPolicy {
+    attempts: u32,
+    backoff: f64,
+    longest_pause: f64,
+}
+
+impl RetryPolicy {
+    fn into_core(self) -> PyResult<service::RetryPolicy> {
+        let (backoff, longest_pause) = (seconds(self.backoff)?, seconds(self.longest_pause)?);
+        Ok(service::RetryPolicy { attempts: self.attempts, backoff, longest_pause })
+    }
+}
+
+fn seconds(number: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(number).map_err(|error| PyValueError::new_err(error.to_string()))
+}
 
 /// One hub's REST endpoint; see `crate::service::Transport`.
 #[pyclass(frozen, module = "ferrohub._native")]
@@ -46,41 +63,43 @@ impl ServiceTransport {
 
     /// Send a request and wait for the answer; `limit` is in seconds, over all attempts.
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
-    #[pyo3(signature = (method, target, headers, body=None, limit=100.0))]
     fn request(
         &self,
-        py: Python<'_>,
         method: &str,
         target: String,
         headers: Vec<(String, String)>,
         body: Option<&[u8]>,
         limit: f64,
-    ) -> PyResult<Answer> {
-        let limit = Duration::try_from_secs_f64(limit)
-            .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+        retry: RetryPolicy,
+    ) -> PyResult<Operation> {
+        let (limit, retry) = (seconds(limit)?, retry.into_core()?);
         let request = Request::new(method, target, &headers, body.map(Bytes::copy_from_slice));
         let request = request.map_err(|error| errors::to_python(&error))?;
-        let response = self.send(py, request, limit)?.map_err(|error| errors::to_python(&error))?;
-        let Response { answer, attempts, given_up } = response;
-        let body = PyBytes::new(py, &answer.body).unbind();
-        let http::Response { status, reason, headers, url, .. } = answer;
-        Ok((status, reason, headers, body, url, attempts, given_up))
+        let transport = Arc::clone(&self.0);
+        // After a fork the child's pool is its own: an operation may begin in any process.
+        Ok(Operation::new(std::process::id(), send(transport, request, limit, retry)))
+    }
+
+    /// End the connections; a request afterwards opens new ones.
+    fn close(&self) {
+        self.0.close();
     }
 }
 
-impl ServiceTransport {
-    /// On the runtime's own thread, where the connections live: the caller's thread is woken once, and by then the
-    /// connection is back in the pool for the next call. A signal drops the set, which ends the request.
-    fn send(&self, py: Python<'_>, request: Request, limit: Duration) -> PyResult<Result<Response>> {
-        let handle = runtime::handle().map_err(|error| errors::to_python(&error))?;
-        let transport = Arc::clone(&self.0);
-        let mut task = JoinSet::new();
-        task.spawn_on(async move { transport.request(request, limit).await }, &handle);
-        let ended = runtime::block_on(py, async move { task.join_next().await })?;
-        Ok(ended.and_then(std::result::Result::ok).unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Cancelled, "the request was ended by the end of the program"))
-        }))
-    }
+/// On the runtime's own thread, where the connections live: a caller's thread is woken once, and by then the connection
+/// is back in the pool for the next call. Dropped, this drops the set, which ends the request.
+async fn send(
+    transport: Arc<Transport>,
+    request: Request,
+    limit: Duration,
+    retry: service::RetryPolicy,
+) -> Result<Response> {
+    let mut task = JoinSet::new();
+    task.spawn(async move { transport.request(request, limit, retry).await });
+    let ended = task.join_next().await.and_then(std::result::Result::ok);
+    ended.unwrap_or_else(|| {
+        Err(Error::new(ErrorKind::Cancelled, "the request was ended by the end of the program"))
+    })
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

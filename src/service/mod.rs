@@ -8,4 +8,5 @@
 mod retry;
 mod transport;
 
+pub use retry::RetryPolicy;
 pub use transport::{Credentials, Response, Transport};

@@ -1,6 +1,7 @@
 //! When a request is sent again, and after what pause: the rules of the official package, and throttling.
 //!
-//! Up to four attempts, with pauses of 0, 1.6 and 3.2 s. A `Retry-After` of the hub replaces the pause.
+//! Up to four attempts, with pauses of 0, 1.6 and 3.2 s, unless the caller has another policy. A `Retry-After` of the hub
+//! replaces the pause.
 //! - No connection came about: the hub has seen nothing, so every method is tried again.
 //! - The connection broke, or the status was 408, 500, 502, 503 or 504: GET, PUT and DELETE are, PATCH and
 //!   POST are not, as they may have had their effect.
@@ -12,10 +13,6 @@ use reqwest::Method;
 
 use crate::http::{Response, Stage};
 
-/// Pauses before the second, third and fourth attempt.
-const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(1600), Duration::from_millis(3200)];
-const PAUSES_WHEN_THROTTLED: [Duration; 3] =
-    [Duration::from_millis(1600), Duration::from_millis(3200), Duration::from_millis(6400)];
 const RETRIED: [u16; 5] = [408, 500, 502, 503, 504];
 const TOO_MANY_REQUESTS: u16 = 429;
 
@@ -35,28 +32,70 @@ impl Outcome {
     }
 }
 
-/// The pause before the next attempt; `None` when this was the last one. `attempt` counts from 1.
-pub(super) fn pause_before_retry(method: &Method, attempt: u32, outcome: Outcome) -> Option<Duration> {
-    let index = usize::try_from(attempt).ok()?.checked_sub(1)?;
-    let pause = *PAUSES.get(index)?;
-    let repeatable = [Method::GET, Method::PUT, Method::DELETE].contains(method);
-    match outcome {
-        Outcome::Answered { status: TOO_MANY_REQUESTS, retry_after } => {
-            retry_after.or_else(|| PAUSES_WHEN_THROTTLED.get(index).copied())
+impl Outcome {
+    /// Whether the hub may have done what it was asked, though no good answer says so.
+    pub(super) fn leaves_doubt(self) -> bool {
+        match self {
+            Self::Answered { status, .. } => RETRIED.contains(&status),
+            Self::Unanswered(stage) => stage == Stage::Lost,
         }
-        Outcome::Answered { status, retry_after } if repeatable && RETRIED.contains(&status) => {
-            Some(retry_after.unwrap_or(pause))
-        }
-        Outcome::Unanswered(Stage::NeverSent) => Some(pause),
-        Outcome::Unanswered(Stage::Lost) if repeatable => Some(pause),
-        Outcome::Answered { .. } | Outcome::Unanswered(_) => None,
     }
+}
+
+/// How often a request is sent, and how long the pauses are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// Attempts in all.
+    pub attempts: u32,
+    /// The unit of the pauses, which double: 0, 2, 4, 8 … times this, and for throttled requests 2, 4, 8 … times.
+    pub backoff: Duration,
+    /// No pause is longer, but for those that the hub asks for.
+    pub longest_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        let (backoff, longest_pause) = (Duration::from_millis(800), Duration::from_secs(120));
+        Self { attempts: 4, backoff, longest_pause }
+    }
+}
+
+impl RetryPolicy {
+    /// The pause before the next attempt; `None` when this was the last one. `attempt` counts from 1.
+    pub(super) fn pause(&self, method: &Method, attempt: u32, outcome: Outcome) -> Option<Duration> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let pause = if attempt == 1 { Duration::ZERO } else { self.doubled(attempt - 1) };
+        match outcome {
+            Outcome::Answered { status: TOO_MANY_REQUESTS, retry_after } => {
+                Some(retry_after.unwrap_or_else(|| self.doubled(attempt)))
+            }
+            Outcome::Answered { status, retry_after }
+                if is_repeatable(method) && RETRIED.contains(&status) =>
+            {
+                Some(retry_after.unwrap_or(pause))
+            }
+            Outcome::Unanswered(Stage::NeverSent) => Some(pause),
+            Outcome::Unanswered(Stage::Lost) if is_repeatable(method) => Some(pause),
+            Outcome::Answered { .. } | Outcome::Unanswered(_) => None,
+        }
+    }
+
+    fn doubled(&self, times: u32) -> Duration {
+        let factor = 2_u32.checked_pow(times).unwrap_or(u32::MAX);
+        self.backoff.saturating_mul(factor).min(self.longest_pause)
+    }
+}
+
+fn is_repeatable(method: &Method) -> bool {
+    [Method::GET, Method::PUT, Method::DELETE].contains(method)
 }
 
 /// Whether this answer is one of a failing hub that was asked again, and failed again.
 pub(super) fn gave_up(method: &Method, attempts: u32, outcome: Outcome) -> bool {
-    let throttled = matches!(outcome, Outcome::Answered { status: TOO_MANY_REQUESTS, .. });
-    attempts > 1 && !throttled && pause_before_retry(method, 1, outcome).is_some()
+    let failing = matches!(outcome, Outcome::Answered { status, .. } if RETRIED.contains(&status));
+    attempts > 1 && failing && is_repeatable(method)
 }
 
 #[cfg(test)]
@@ -64,7 +103,10 @@ mod tests {
     use super::*;
 
     fn pauses(method: &Method, outcome: Outcome) -> Vec<u128> {
-        (1..=5).map_while(|n| pause_before_retry(method, n, outcome)).map(|p| p.as_millis()).collect()
+        (1..=5)
+            .map_while(|n| RetryPolicy::default().pause(method, n, outcome))
+            .map(|p| p.as_millis())
+            .collect()
     }
 
     fn answered(status: u16) -> Outcome {
@@ -93,6 +135,22 @@ mod tests {
         }
         let asked = Outcome::Answered { status: 429, retry_after: Some(Duration::from_secs(7)) };
         assert_eq!(pauses(&Method::PATCH, asked), [7000, 7000, 7000]);
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let (backoff, longest_pause) = (Duration::from_secs(1), Duration::from_secs(5));
+        let policy = RetryPolicy { attempts: 100, backoff, longest_pause };
+        let pause = |attempt| policy.pause(&Method::GET, attempt, answered(503)).map(|pause| pause.as_secs());
+        assert_eq!([1, 2, 3, 4, 99, 100].map(pause), [Some(0), Some(2), Some(4), Some(5), Some(5), None]);
+    }
+
+    #[test]
+    fn what_the_hub_may_have_done_is_in_doubt() {
+        assert!(answered(500).leaves_doubt() && answered(408).leaves_doubt());
+        assert!(Outcome::Unanswered(Stage::Lost).leaves_doubt());
+        assert!(!answered(429).leaves_doubt() && !answered(404).leaves_doubt());
+        assert!(!Outcome::Unanswered(Stage::NeverSent).leaves_doubt());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use reqwest::{Method, Url};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::retry::{Outcome, gave_up, pause_before_retry};
+use super::retry::{Outcome, RetryPolicy, gave_up};
 use crate::auth::SasKey;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +35,8 @@ pub struct Response {
     pub attempts: u32,
     /// Whether the hub failed (with 500, 503, ...) every time and was given up.
     pub given_up: bool,
+    /// How long ago the first attempt began that may have had its effect, if one before the last may have.
+    pub in_doubt: Option<Duration>,
 }
 
 /// A hub's REST endpoint.
@@ -70,26 +72,37 @@ impl Transport {
     /// # Errors
     /// `ConnectionFailed`, `ConnectionDropped`, `Tls` or `Timeout`, after the last attempt; `InvalidArgument` if
     /// the address can't be used; `System` if the trusted certificates can't be read.
-    pub async fn request(&self, request: Request, limit: Duration) -> Result<Response> {
+    pub async fn request(&self, request: Request, limit: Duration, retry: RetryPolicy) -> Result<Response> {
         let deadline = Instant::now() + limit;
-        let mut attempt = 1;
+        let mut attempts = 1;
+        let mut doubtful: Option<Instant> = None;
         loop {
+            let began = Instant::now();
             let answer = timeout_at(deadline, self.attempt(request.clone())).await;
             let answer = answer.map_err(|_| self.client.late(limit))?;
             let outcome = match &answer {
                 Ok(answer) => Outcome::answered(answer),
                 Err(failure) => Outcome::Unanswered(failure.stage),
             };
-            let pause = pause_before_retry(&request.method, attempt, outcome);
+            let pause = retry.pause(&request.method, attempts, outcome);
             // An answer now says more than a time-out later.
             let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
                 let answer = answer.map_err(|failure| failure.error)?;
-                let given_up = gave_up(&request.method, attempt, outcome);
-                return Ok(Response { answer, attempts: attempt, given_up });
+                let given_up = gave_up(&request.method, attempts, outcome);
+                let in_doubt = doubtful.map(|began| began.elapsed());
+                return Ok(Response { answer, attempts, given_up, in_doubt });
             };
+            if outcome.leaves_doubt() {
+                doubtful = doubtful.or(Some(began));
+            }
             sleep(pause).await;
-            attempt += 1;
+            attempts += 1;
         }
+    }
+
+    /// End the connections; a request afterwards opens new ones.
+    pub fn close(&self) {
+        self.client.close();
     }
 
     async fn attempt(&self, mut request: Request) -> Result<http::Response, Failure> {
@@ -145,7 +158,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_name_that_is_none_is_refused() {
-        let error = transport("my hub").request(get(), Duration::from_secs(1)).await.unwrap_err();
+        let error = transport("my hub")
+            .request(get(), Duration::from_secs(1), RetryPolicy::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
@@ -153,7 +169,10 @@ mod tests {
     async fn the_last_failure_is_told_when_no_time_is_left_for_another_attempt() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let started = Instant::now();
-        let error = transport(&free.to_string()).request(get(), Duration::from_secs(1)).await.unwrap_err();
+        let error = transport(&free.to_string())
+            .request(get(), Duration::from_secs(1), RetryPolicy::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionFailed);
         assert!(error.message().contains(&free.to_string()) && error.message().contains("ferrohub up"));
         assert!(started.elapsed() < Duration::from_secs(1));

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Callable, Union
 
 HOSTS = ("localhost", "contoso-hub.azure-devices.net")
+THREADS = "recorder"
+"""The name of its threads."""
 JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 
@@ -91,7 +93,7 @@ class RecordingHub:
         self._tls.load_cert_chain(self.certificates.chain, self.certificates.key)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self._accept, name=THREADS, daemon=True).start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -126,7 +128,7 @@ class RecordingHub:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection, self.connections), name=THREADS, daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:

@@ -1,4 +1,4 @@
-"""How an asyncio event loop learns from the core: one mailbox per loop, one wake-up for all that is there.
+"""How an asyncio event loop learns from the core what devices are sent.
 
 Handlers of asyncio clients run here: coroutines as tasks of the program's own loop, plain functions in threads, so
 that one that blocks doesn't stop the loop.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 import weakref
 
-from ferrohub._native import DeviceClient, Mailbox, Operation
+from ferrohub._event_loops import EventLoop
+from ferrohub._native import DeviceClient
 from ferrohub.device._errors import public_error
 from ferrohub.device.dispatcher import HandlerThreads
 from ferrohub.device.handlers import Handlers
@@ -25,63 +25,20 @@ if TYPE_CHECKING:
 _threads = HandlerThreads()
 
 
-class Loop:
-    """What the core has to tell one event loop."""
+class Loop(EventLoop):
+    """What the core has to tell one event loop about devices."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Weak: the loop holds this, through the descriptor it watches.
-        self._loop = weakref.ref(loop)
-        self._mailbox = Mailbox(public_error)
         self._numbers = itertools.count()
         self._clients: weakref.WeakValueDictionary[int, Handlers] = weakref.WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._watch(loop)
-
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        descriptor = self._mailbox.fileno()
-        if descriptor is not None:
-            try:
-                loop.add_reader(descriptor, self._drain)
-            except NotImplementedError:
-                pass
-            else:
-                return
-        # Windows' default loop watches no descriptors: a thread waits, and calls the loop once per wake-up.
-        threading.Thread(target=self._wait, name="ferrohub-loop", daemon=True).start()
-
-    def _wait(self) -> None:
-        while True:
-            self._mailbox.wait()
-            loop = self._loop()
-            if loop is None or loop.is_closed():
-                return
-            loop.call_soon_threadsafe(self._drain)
-            del loop
+        super().__init__(loop, public_error)
 
     def _drain(self) -> None:
         for number, kind in self._mailbox.drain():
             handlers = self._clients.get(number)
             if handlers is not None:
                 handlers.pump(kind)
-
-    def submit(self, operation: Operation) -> asyncio.Future[Any]:
-        """A future of the outcome of an operation. Cancelled, what was not sent is not sent."""
-        outcome = asyncio.get_running_loop().create_future()
-        operation.start(self._mailbox, outcome)
-        outcome.add_done_callback(lambda future: operation.cancel() if future.cancelled() else None)
-        return outcome
-
-    async def run(self, operation: Operation) -> Any:
-        """The outcome of an operation. Cancelled, what was not sent is not sent."""
-        outcome = asyncio.get_running_loop().create_future()
-        operation.start(self._mailbox, outcome)
-        try:
-            return await outcome
-        except asyncio.CancelledError:
-            operation.cancel()
-            if outcome.done() and not outcome.cancelled():
-                outcome.exception()  # it came in the same moment, and nobody looks at it any more
-            raise
 
     def adopt(self, handlers: Handlers, core: DeviceClient) -> None:
         """From now on these handlers run here."""

@@ -1,7 +1,8 @@
 """Back-end clients of IoT Hub: identities, twins, methods, configurations, jobs and digital twins.
 
-`azure.iot.hub` shows the same names to programs written for Microsoft's package. Everything is loaded when it is first
-named: a program pays for the managers that it uses, and for msrest, where that is installed, at its first error.
+`azure.iot.hub` shows the same names to programs written for Microsoft's package; `aio` has the managers for asyncio.
+Everything is loaded when it is first named: a program pays for the managers that it uses, and for msrest, where that is
+installed, at its first error.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from ferrohub._submodules import submodules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ferrohub.service import aio as aio
     from ferrohub.service.configuration_manager import IoTHubConfigurationManager
     from ferrohub.service.digital_twin_client import DigitalTwinClient
     from ferrohub.service.errors import (
@@ -53,6 +55,7 @@ MANAGERS = {
 
 __getattr__ = submodules(
     __name__,
+    "aio",
     elsewhere={
         **dict.fromkeys(__all__, "ferrohub.service.errors"),
         **MANAGERS,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         async def get_token(self, *scopes: str) -> AccessToken:
             """A token that is good for these scopes."""
 
+    AnyCredential = Union[TokenCredential, AsyncTokenCredential]
     Authorization = Union["SharedAccessPolicy", "TokenAuthorization"]
 
 
@@ -125,7 +126,7 @@ class TokenAuthorization:
     policy_name: str | None = None
     key: str | None = None
 
-    def __init__(self, credential: TokenCredential | AsyncTokenCredential) -> None:
+    def __init__(self, credential: AnyCredential) -> None:
         self._get_token = credential.get_token
         self._token: AccessToken | None = None
         self._lock = threading.Lock()

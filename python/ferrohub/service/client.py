@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeVar
 
+    from ferrohub._native import Operation
     from ferrohub.service.authentication import Authorization
     from ferrohub.service.calls import Call
     from ferrohub.service.operation import Request
@@ -41,6 +42,19 @@ class Connection:
         except CoreError as error:
             raise errors.from_core(error) from None
 
+    def operation(self, request: Request, authorization: list[tuple[str, str]]) -> Operation:
+        """What the core has to do for a request."""
+        limit = self.timeout if request.timeout is None else checked_timeout(request.timeout)
+        headers = request.headers + authorization
+        try:
+            return self._transport.request(request.method, request.target, headers, request.body, limit, self.retry)
+        except CoreError as error:
+            raise errors.from_core(error) from None
+
+    def close(self) -> None:
+        """End the connections; a call afterwards opens new ones."""
+        self._transport.close()
+
 
 class ServiceClient(Connection):
     """Runs calls on one hub, one after the other or from many threads at once."""
@@ -59,13 +73,11 @@ class ServiceClient(Connection):
             return result
 
     def _send(self, request: Request) -> Response:
-        headers = request.headers + self.authorization.headers()
-        limit = self.timeout if request.timeout is None else checked_timeout(request.timeout)
+        operation = self.operation(request, self.authorization.headers())
         try:
-            answer = self._transport.request(request.method, request.target, headers, request.body, limit)
+            return Response(request, *operation.wait())
         except CoreError as error:
             raise errors.from_core(error) from None
-        return Response(request, *answer)
 
 
 def checked_timeout(timeout: float) -> float:

@@ -190,8 +190,10 @@ def refused(response: Response) -> Exception:
     if response.given_up:
         answered = f"{response.host} answered {response.status_code} {response.reason!r}"
         sentence = f"Error occurred in request., RetryError: {answered} to {response.attempts} attempts"
-    code, text = explain(response)
+    code, text, tracking_id = explain(response)
     message = ": ".join(part for part in (sentence, code, text) if part)
+    if tracking_id:
+        message += f" (tracking id {tracking_id})"
     if response.status_code == 401:
         message += (
             ". Check SharedAccessKeyName and SharedAccessKey in the connection string, whether this policy"
@@ -204,21 +206,27 @@ def refused(response: Response) -> Exception:
     return error
 
 
-def explain(response: Response) -> tuple[str, str]:
-    """The hub's name of an error and its text, from the header and any of its three forms of body."""
+def explain(response: Response) -> tuple[str, str, str]:
+    """The hub's name of an error, its text and its tracking id, from the header and any of its three forms of body."""
     code = response.headers.get("iothub-errorcode", "")
     body = _json_object(response.text)
-    message = body.get("Message")
-    text = message if isinstance(message, str) else ""
+    text = _text(body, "Message")
+    tracking_id = _text(body, "ExceptionMessage").removeprefix("Tracking ID:")
     if text.startswith("ErrorCode:"):
         named, _, text = text[len("ErrorCode:") :].partition(";")
         code = code or named
     # Direct methods nest the third form, as text, in the first.
     body = _json_object(text) or body
-    if isinstance(body.get("message"), str):
-        text = body["message"]
+    if "message" in body:
+        text = _text(body, "message")
         code = code or str(body.get("errorCode", ""))
-    return code, text[:_LONGEST_MESSAGE]
+        tracking_id = tracking_id or _text(body, "trackingId")
+    return code, text[:_LONGEST_MESSAGE], tracking_id[:_LONGEST_MESSAGE]
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec, Self
 
-    from ferrohub.service.authentication import Authorization, TokenCredential
+    from ferrohub.service.authentication import AnyCredential, Authorization
     from ferrohub.service.calls import Call
     from ferrohub.service.client import Connection
     from ferrohub.service.protocol import IotHubGatewayServiceAPIs
@@ -105,7 +105,7 @@ class AnyManager:
     def from_token_credential(
         cls,
         url: str,
-        token_credential: TokenCredential,
+        token_credential: AnyCredential,
         *,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
@@ -144,3 +144,13 @@ class Manager(AnyManager):
 
             self._protocol = IotHubGatewayServiceAPIs.of(self._client)
         return self._protocol
+
+    def close(self) -> None:
+        """End the connections; a call afterwards opens new ones."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -194,6 +194,8 @@ class DigitalTwinOperations(Operations):
 class _ConnectionSettings:
     """`config.connection`: its `timeout` is the client's, in seconds and in all."""
 
+    __slots__ = ("_client",)
+
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
@@ -216,6 +218,8 @@ class _ConnectionSettings:
 
 class _RetrySettings:
     """`config.retry_policy`: its `retries` are the attempts after the first."""
+
+    __slots__ = ("_client",)
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
@@ -241,7 +245,7 @@ class IotHubGatewayServiceAPIsConfiguration:
 
 
 class IotHubGatewayServiceAPIs:
-    """The groups of operations of one hub."""
+    """The groups of operations of one hub; `with` and `close()` end its connections."""
 
     def __init__(self, credentials: Authorization, base_url: str) -> None:
         if credentials is None:
@@ -269,8 +273,12 @@ class IotHubGatewayServiceAPIs:
         self.modules = ModulesOperations(client)
         self.digital_twin = DigitalTwinOperations(client)
 
+    def close(self) -> None:
+        """End the connections; a call afterwards opens new ones."""
+        self._client.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing: connections are kept for the next call."""
+        self.close()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ferrohub.service.authentication import TokenCredential
+    from ferrohub.service.authentication import AnyCredential
     from ferrohub.service.retry import RetryPolicy
 
 
@@ -31,7 +31,7 @@ class AnyRegistryManager(AnyManager):
         self,
         connection_string: str | None = None,
         host: str | None = None,
-        token_credential: TokenCredential | None = None,
+        token_credential: AnyCredential | None = None,
         transport_type: Any = TransportType.Amqp,
         *,
         timeout: float | None = None,
@@ -64,7 +64,7 @@ class AnyRegistryManager(AnyManager):
     def from_token_credential(
         cls,
         url: str,
-        token_credential: TokenCredential,
+        token_credential: AnyCredential,
         transport_type: Any = TransportType.Amqp,
         *,
         timeout: float | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import queue
 import threading
 import warnings
@@ -14,8 +13,8 @@ import pytest
 from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodRequest, MethodResponse, aio
 from azure.iot.device.exceptions import ClientError, OperationCancelled
 from azure.iot.hub import IoTHubRegistryManager
-from azure.iot.hub.models import Twin, TwinProperties
-from ferrohub._native import ServiceTransport
+from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
+from ferrohub.service import HttpOperationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +34,6 @@ class Back:
         registry.create_device_with_sas("d", "", "", "enabled")
         self.registry = registry
         self.hub = hub
-        parts = dict(part.split("=", 1) for part in hub.connection_string.split(";"))
-        self._transport = ServiceTransport(
-            parts["HostName"], "tests", parts["SharedAccessKeyName"], parts["SharedAccessKey"]
-        )
 
     @property
     def connection_string(self) -> str:
@@ -49,10 +44,12 @@ class Back:
 
     def invoke(self, name: str, payload: Any) -> tuple[int, Any]:
         """The HTTP status and the answer's body."""
-        body = json.dumps({"methodName": name, "payload": payload, "responseTimeoutInSeconds": SECONDS}).encode()
-        headers = [("Content-Type", "application/json; charset=utf-8")]
-        answer = self._transport.request("POST", "/twins/d/methods?api-version=2021-04-12", headers, body)
-        return answer[0], json.loads(answer[3])
+        method = CloudToDeviceMethod(method_name=name, payload=payload, response_timeout_in_seconds=SECONDS)
+        try:
+            answer = self.registry.invoke_device_method("d", method)
+        except HttpOperationError as error:
+            return error.response.status_code, error.response.json()
+        return 200, {"status": answer.status, "payload": answer.payload}
 
 
 @pytest.fixture

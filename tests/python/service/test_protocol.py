@@ -78,13 +78,16 @@ def test_a_wrong_call_says_what_is_wrong(manager: IoTHubRegistryManager) -> None
             wrong()
 
 
-def test_it_keeps_its_connection_with_and_without_a_with_block(
+def test_a_with_block_ends_its_connections_and_a_call_afterwards_makes_a_new_one(
     recorder: RecordingHub, manager: IoTHubRegistryManager
 ) -> None:
-    with manager.protocol:
+    for _ in range(2):
+        with manager.protocol:
+            manager.get_twin("d")
+            manager.get_twin("d")
+    with manager:
         manager.get_twin("d")
-    manager.get_twin("d")
-    assert recorder.connections == 1
+    assert [request.connection for request in recorder.requests] == [1, 1, 2, 2, 3]
 
 
 def test_it_can_be_made_on_its_own(recorder: RecordingHub) -> None:
@@ -99,3 +102,5 @@ def test_unchecked_certificates_are_refused(manager: IoTHubRegistryManager) -> N
     assert manager.protocol.config.connection.verify is True
     with pytest.raises(NotImplementedError, match="REQUESTS_CA_BUNDLE"):
         manager.protocol.config.connection.verify = False
+    with pytest.raises(AttributeError, match="cert"):
+        manager.protocol.config.connection.cert = "device.pem"  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from ferrohub.service import MANAGERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from azure.iot.hub import aio as aio
     from azure.iot.hub import auth as auth
     from azure.iot.hub import connection_string as connection_string
     from azure.iot.hub import constant as constant
@@ -30,5 +31,5 @@ __all__ = [
 ]
 
 __getattr__ = submodules(
-    __name__, "auth", "connection_string", "constant", "models", "protocol", "sastoken", elsewhere=MANAGERS
+    __name__, "aio", "auth", "connection_string", "constant", "models", "protocol", "sastoken", elsewhere=MANAGERS
 )

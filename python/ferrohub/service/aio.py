@@ -1,0 +1,200 @@
+"""The managers for asyncio: the same methods as coroutines, with the same arguments, results and errors.
+
+    async with IoTHubRegistryManager(connection_string) as registry:
+        twins = await asyncio.gather(*(registry.get_twin(device) for device in devices))
+
+No call has a thread of its own. A task that is cancelled ends its request; what the hub has done by then is done.
+`ferrohub.service.calls` declares the methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import weakref
+
+from ferrohub._event_loops import EventLoop
+from ferrohub._frames import one_frame_async
+from ferrohub.service import errors
+from ferrohub.service.calls.configurations import ConfigurationCalls
+from ferrohub.service.calls.devices import DeviceCalls
+from ferrohub.service.calls.digital_twins import DigitalTwinCalls
+from ferrohub.service.calls.feedback import FeedbackCalls
+from ferrohub.service.calls.jobs import JobCalls
+from ferrohub.service.calls.modules import ModuleCalls
+from ferrohub.service.calls.registry import RegistryCalls
+from ferrohub.service.calls.twins import MethodCalls, TwinCalls
+from ferrohub.service.client import Connection
+from ferrohub.service.manager import AnyManager
+from ferrohub.service.registry_manager import AnyRegistryManager
+from ferrohub.service.response import Response
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any, Callable, TypeVar
+
+    from typing_extensions import Concatenate, ParamSpec, Self
+
+    from ferrohub.service.calls import Call
+    from ferrohub.service.operation import Request
+
+    Parameters = ParamSpec("Parameters")
+    Result = TypeVar("Result")
+
+__all__ = [
+    "DigitalTwinClient",
+    "IoTHubConfigurationManager",
+    "IoTHubHttpRuntimeManager",
+    "IoTHubJobManager",
+    "IoTHubRegistryManager",
+]
+
+_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EventLoop] = weakref.WeakKeyDictionary()
+
+
+def _running() -> EventLoop:
+    """What the core has to tell the running event loop about services."""
+    loop = asyncio.get_running_loop()
+    found = _loops.get(loop)
+    if found is None:
+        found = _loops[loop] = EventLoop(loop, errors.from_core)
+    return found
+
+
+class AsyncServiceClient(Connection):
+    """Runs calls on one hub, any number at once."""
+
+    async def run(self, call: Call[Result]) -> Result:
+        """Send the requests of a call and await its result; raises as the client that blocks does."""
+        try:
+            request = next(call)
+            while True:
+                request = call.send(await self._send(request))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    async def _send(self, request: Request) -> Response:
+        operation = self.operation(request, await self.authorization.headers_awaited())
+        return Response(request, *await _running().run(operation))
+
+
+def awaitable(
+    method: Callable[Concatenate[Any, Parameters], Call[Result]],
+) -> Callable[Concatenate[Any, Parameters], Coroutine[Any, Any, Result]]:
+    """A coroutine function that runs this call."""
+
+    @one_frame_async
+    @functools.wraps(method)
+    async def call(self: Any, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        result: Result = await self._client.run(method(self, *args, **kwargs))
+        return result
+
+    return call
+
+
+class AsyncManager(AnyManager):
+    """A manager whose methods are coroutines.
+
+    It may be used from several event loops, one after the other or at once. `from_token_credential` takes the
+    credentials of azure.identity.aio, and those that block.
+    """
+
+    _client: AsyncServiceClient
+    _client_class = AsyncServiceClient
+
+    async def close(self) -> None:
+        """End the connections; a call afterwards opens new ones."""
+        self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
+    """Identities, twins, queries and direct methods.
+
+    An etag of None means "whatever is there": If-Match is then `"*"`.
+    """
+
+    create_device_with_sas = awaitable(DeviceCalls.create_device_with_sas)
+    create_device_with_x509 = awaitable(DeviceCalls.create_device_with_x509)
+    create_device_with_certificate_authority = awaitable(DeviceCalls.create_device_with_certificate_authority)
+    update_device_with_sas = awaitable(DeviceCalls.update_device_with_sas)
+    update_device_with_x509 = awaitable(DeviceCalls.update_device_with_x509)
+    update_device_with_certificate_authority = awaitable(DeviceCalls.update_device_with_certificate_authority)
+    get_device = awaitable(DeviceCalls.get_device)
+    get_devices = awaitable(DeviceCalls.get_devices)
+    delete_device = awaitable(DeviceCalls.delete_device)
+
+    create_module_with_sas = awaitable(ModuleCalls.create_module_with_sas)
+    create_module_with_x509 = awaitable(ModuleCalls.create_module_with_x509)
+    create_module_with_certificate_authority = awaitable(ModuleCalls.create_module_with_certificate_authority)
+    update_module_with_sas = awaitable(ModuleCalls.update_module_with_sas)
+    update_module_with_x509 = awaitable(ModuleCalls.update_module_with_x509)
+    update_module_with_certificate_authority = awaitable(ModuleCalls.update_module_with_certificate_authority)
+    get_module = awaitable(ModuleCalls.get_module)
+    get_modules = awaitable(ModuleCalls.get_modules)
+    delete_module = awaitable(ModuleCalls.delete_module)
+
+    bulk_create_or_update_devices = awaitable(RegistryCalls.bulk_create_or_update_devices)
+    get_service_statistics = awaitable(RegistryCalls.get_service_statistics)
+    get_device_registry_statistics = awaitable(RegistryCalls.get_device_registry_statistics)
+    query_iot_hub = awaitable(RegistryCalls.query_iot_hub)
+
+    get_twin = awaitable(TwinCalls.get_twin)
+    replace_twin = awaitable(TwinCalls.replace_twin)
+    update_twin = awaitable(TwinCalls.update_twin)
+    get_module_twin = awaitable(TwinCalls.get_module_twin)
+    replace_module_twin = awaitable(TwinCalls.replace_module_twin)
+    update_module_twin = awaitable(TwinCalls.update_module_twin)
+
+    invoke_device_method = awaitable(MethodCalls.invoke_device_method)
+    invoke_device_module_method = awaitable(MethodCalls.invoke_device_module_method)
+    send_c2d_message = awaitable(MethodCalls.send_c2d_message)
+
+
+class IoTHubConfigurationManager(AsyncManager):
+    """Automatic device configurations and IoT Edge deployments."""
+
+    get_configuration = awaitable(ConfigurationCalls.get_configuration)
+    create_configuration = awaitable(ConfigurationCalls.create_configuration)
+    update_configuration = awaitable(ConfigurationCalls.update_configuration)
+    delete_configuration = awaitable(ConfigurationCalls.delete_configuration)
+    get_configurations = awaitable(ConfigurationCalls.get_configurations)
+    test_configuration_queries = awaitable(ConfigurationCalls.test_configuration_queries)
+    apply_configuration_on_edge_device = awaitable(ConfigurationCalls.apply_configuration_on_edge_device)
+
+
+class IoTHubJobManager(AsyncManager):
+    """Import and export of identities, and scheduled changes of many devices."""
+
+    create_import_export_job = awaitable(JobCalls.create_import_export_job)
+    get_import_export_jobs = awaitable(JobCalls.get_import_export_jobs)
+    get_import_export_job = awaitable(JobCalls.get_import_export_job)
+    cancel_import_export_job = awaitable(JobCalls.cancel_import_export_job)
+    create_scheduled_job = awaitable(JobCalls.create_scheduled_job)
+    get_scheduled_job = awaitable(JobCalls.get_scheduled_job)
+    cancel_scheduled_job = awaitable(JobCalls.cancel_scheduled_job)
+    query_scheduled_jobs = awaitable(JobCalls.query_scheduled_jobs)
+
+
+class IoTHubHttpRuntimeManager(AsyncManager):
+    """Feedback about messages that were sent to devices."""
+
+    receive_feedback_notification = awaitable(FeedbackCalls.receive_feedback_notification)
+    complete_feedback_notification = awaitable(FeedbackCalls.complete_feedback_notification)
+    abandon_feedback_notification = awaitable(FeedbackCalls.abandon_feedback_notification)
+
+
+class DigitalTwinClient(AsyncManager):
+    """Digital twins: devices seen through their IoT Plug and Play model."""
+
+    get_digital_twin = awaitable(DigitalTwinCalls.get_digital_twin)
+    update_digital_twin = awaitable(DigitalTwinCalls.update_digital_twin)
+    invoke_component_command = awaitable(DigitalTwinCalls.invoke_component_command)
+    invoke_command = awaitable(DigitalTwinCalls.invoke_command)
