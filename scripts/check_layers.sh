@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../src"
 
-ground="error.rs clock.rs home.rs tls auth protocol net http mqtt"
+ground="error.rs clock.rs home.rs database tls auth protocol net http mqtt"
 parties="device provisioning service hub"
 broken=0
 

@@ -46,6 +46,10 @@ pub enum ErrorKind {
     Service(u16),
     /// A file or the system failed: a data file, a certificate, a port in use.
     System,
+    /// The file of an outbox can't be used.
+    Outbox,
+    /// There is no room in an outbox.
+    OutboxFull,
 }
 
 /// An error: its kind, one sentence, and what caused it.
@@ -73,6 +77,13 @@ impl Error {
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
+        self
+    }
+
+    /// The same error as one of another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
         self
     }
 

@@ -4,6 +4,7 @@
 //! - [`error`]: the one error type; [`clock`]: time that tests can move; [`home`]: shared files of this machine.
 //! - [`auth`]: connection strings and shared access signatures; [`tls`]: whom to trust.
 //! - [`protocol`]: the contract of IoT Hub: topics, message properties.
+//! - `database`: files that keep what must survive a crash.
 //! - [`net`]: a stream to a hub: TCP, proxies, TLS, WebSockets; [`mqtt`]: an MQTT connection over it.
 //! - [`http`]: requests to a hub, on kept connections.
 //!
@@ -20,6 +21,7 @@
 pub mod auth;
 pub mod cli;
 pub mod clock;
+mod database;
 pub mod device;
 pub mod error;
 pub mod home;

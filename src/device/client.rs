@@ -15,6 +15,7 @@ use super::conversation::{Purpose, desired_properties_request};
 use super::credentials::Token;
 use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
+use super::outbox::{Outbox, OutboxCounts};
 use super::phase::{Attempt, Control, Surroundings};
 use super::retry::random_fraction;
 use super::session::{Session, Shared};
@@ -36,31 +37,34 @@ pub struct Client {
     shared: Arc<Shared>,
     /// Locked while a subscription is made, so that it is made once.
     subscribed: Mutex<BTreeSet<String>>,
+    outbox: Option<Outbox>,
 }
 
 impl Client {
     /// A client that isn't connected yet; its session runs on this runtime.
     ///
     /// # Errors
-    /// Those of [`crate::mqtt::Route::target`].
+    /// Those of [`crate::mqtt::Route::target`]; `Outbox` if the file of its outbox can't be used.
     pub fn new(options: Options, runtime: &Handle) -> Result<Self> {
         let target = Arc::new(options.route().target()?);
         let dial = Arc::new(move |connect| {
             let target = Arc::clone(&target);
             Box::pin(async move { dial(&target, &connect).await }) as Attempt
         });
-        Ok(Self::start(options, Surroundings { dial, jitter: random_fraction }, runtime))
+        Self::start(options, Surroundings { dial, jitter: random_fraction }, runtime)
     }
 
     /// A client in these surroundings.
-    pub(super) fn start(options: Options, surroundings: Surroundings, runtime: &Handle) -> Self {
+    pub(super) fn start(options: Options, surroundings: Surroundings, runtime: &Handle) -> Result<Self> {
         let (control, controls) = unbounded_channel();
         let (requests, incoming) = unbounded_channel();
         let (options, shared) = (Arc::new(options), Arc::new(Shared::default()));
+        let open = |outbox| Outbox::open(outbox, &options, &requests, &shared, runtime);
+        let outbox = options.outbox.as_ref().map(open).transpose()?;
         let session =
             Session::new(Arc::clone(&options), surroundings, controls, incoming, Arc::clone(&shared));
         runtime.spawn(session.run());
-        Self { options, control, requests, shared, subscribed: Mutex::default() }
+        Ok(Self { options, control, requests, shared, subscribed: Mutex::default(), outbox })
     }
 
     /// `device` or `device/module`.
@@ -78,8 +82,17 @@ impl Client {
     /// How many messages took which way, and how often a lost connection was made again.
     #[must_use]
     pub fn statistics(&self) -> (MessageCounts, u64) {
-        let counts = *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the outbox has taken back has not failed.
+        let taken_back = self.outbox_counts().map_or(0, |outbox| outbox.taken_back);
+        counts.failed = counts.failed.saturating_sub(taken_back);
         (counts, self.shared.reconnects.load(Ordering::Relaxed))
+    }
+
+    /// What became of accepted messages; None without an outbox.
+    #[must_use]
+    pub fn outbox_counts(&self) -> Option<OutboxCounts> {
+        self.outbox.as_ref().map(Outbox::counts)
     }
 
     /// Connect: one attempt; at once if connected. An attempt that nobody waits for any more is dropped.
@@ -104,7 +117,10 @@ impl Client {
     /// # Errors
     /// As [`Client::disconnect`]; `ShutDown` if it was shut down before.
     pub async fn shutdown(&self, timeout: Option<Duration>) -> Result<()> {
-        self.control(Control::ShutDown, timeout, NOT_CLOSED).await
+        let deadline = deadline(timeout);
+        self.control(Control::ShutDown, timeout, NOT_CLOSED).await?;
+        let Some(outbox) = &self.outbox else { return Ok(()) };
+        within(deadline, outbox.closed(), NOT_CLOSED).await
     }
 
     /// Show the hub this token from now on: a connection with it is made at once. For clients whose credentials
@@ -124,29 +140,48 @@ impl Client {
     ) -> Result<()> {
         let (promise, receipt) = receipt();
         self.control.send(control(promise)).map_err(|_| shut_down())?;
-        let outcome = match deadline(timeout) {
-            Some(deadline) => timeout_at(deadline, receipt).await,
-            None => Ok(receipt.await),
-        };
-        outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, late))).map(drop)
+        within(deadline(timeout), receipt, late).await?.map(drop)
     }
 
-    /// Send telemetry; done when the hub has it. It is queued before this returns, so that messages go out in the
-    /// order of the calls. `properties` are encoded by [`crate::protocol::properties`].
+    /// Send telemetry; done when the hub has it, or the outbox. It is queued before this returns, so that messages go
+    /// out in the order of the calls. `properties` are encoded by [`crate::protocol::properties`].
     ///
     /// # Errors
     /// `InvalidArgument` if it can't be published, `Timeout` after `timeout` (None: never), the connection's
-    /// errors, each saying whether the message was sent.
+    /// errors, each saying whether the message was sent; with an outbox `Outbox` and `OutboxFull`, and none of the
+    /// connection's.
     pub fn send_telemetry(
         &self,
         properties: &str,
         payload: Bytes,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let mut topic = topics::telemetry(&self.options.device_id, self.options.module_id.as_deref());
-        topic.push_str(properties);
-        let operation = Operation::publish(topic, payload);
-        let receipt = operation.and_then(|operation| self.queue(operation, deadline(timeout)));
+        let receipt = self.take_telemetry(properties, payload, deadline(timeout));
+        async { receipt?.await.map(drop) }
+    }
+
+    fn take_telemetry(&self, properties: &str, payload: Bytes, deadline: Option<Instant>) -> Result<Receipt> {
+        let operation = Operation::publish(self.options.telemetry_topic(properties), payload.clone())?;
+        let Some(outbox) = &self.outbox else { return self.queue(operation, deadline) };
+        if self.requests.is_closed() {
+            return Err(shut_down());
+        }
+        outbox.accept(properties, payload, self.options.clock.unix_millis(), deadline)
+    }
+
+    /// Wait until all telemetry that the outbox has accepted until now has left it.
+    ///
+    /// # Errors
+    /// `Timeout` after `timeout` (None: never), `Cancelled` by a shutdown, `InvalidArgument` without an outbox.
+    pub fn flush(&self, timeout: Option<Duration>) -> impl Future<Output = Result<()>> + Send + use<> {
+        let receipt = match &self.outbox {
+            _ if self.requests.is_closed() => Err(shut_down()),
+            Some(outbox) => outbox.flush(deadline(timeout)),
+            None => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "this client has no outbox to flush: its calls return when the hub has the message",
+            )),
+        };
         async { receipt?.await.map(drop) }
     }
 
@@ -342,6 +377,16 @@ impl Client {
         let request = Request { operation, reply: Reply::Caller(promise), deadline };
         self.requests.send(request).map_err(|_| shut_down())?;
         Ok(receipt)
+    }
+}
+
+/// What comes until the deadline; later an error that says why.
+async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>, late: &str) -> Result<T> {
+    match deadline {
+        Some(deadline) => {
+            timeout_at(deadline, future).await.map_err(|_| Error::new(ErrorKind::Timeout, late))
+        }
+        None => Ok(future.await),
     }
 }
 

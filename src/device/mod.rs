@@ -5,6 +5,7 @@
 //!   what can happen. `conversation`: what it says and hears while connected.
 //! - `credentials`: where passwords come from, and [`Workload`] for those of IoT Edge; `desired`: which patches of
 //!   desired properties are new; `incoming` and `inbox`: what came and waits to be received.
+//! - `outbox`: keeps telemetry on disk until the hub has it.
 
 mod client;
 mod conversation;
@@ -13,6 +14,7 @@ mod desired;
 mod inbox;
 mod incoming;
 mod options;
+mod outbox;
 mod phase;
 mod retry;
 mod session;
@@ -28,4 +30,5 @@ pub use client::Client;
 pub use credentials::{Credentials, Token};
 pub use incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 pub use options::Options;
+pub use outbox::{OutboxCounts, OutboxOptions, WhenFull, recover as recover_outbox};
 pub use workload::Workload;

@@ -8,9 +8,11 @@ use crate::auth::quote_component;
 use crate::clock::Clock;
 use crate::mqtt::Route;
 use crate::net::Proxy;
+use crate::protocol::topics;
 use crate::tls::Roots;
 
 use super::credentials::Credentials;
+use super::outbox::OutboxOptions;
 
 /// The device API version that the official Python package speaks.
 const API_VERSION: &str = "2019-10-01";
@@ -55,6 +57,8 @@ pub struct Options {
     pub ensure_desired_properties: bool,
     /// Unacknowledged packets at a time. Default 64.
     pub window: usize,
+    /// Keep telemetry there until the hub has it. Default none: in memory.
+    pub outbox: Option<OutboxOptions>,
     /// The wall clock.
     pub clock: Clock,
 }
@@ -86,6 +90,7 @@ impl Options {
             connection_retry_interval: Duration::from_secs(10),
             ensure_desired_properties: true,
             window: 64,
+            outbox: None,
             clock: Clock::system(),
         }
     }
@@ -121,6 +126,11 @@ impl Options {
             Some(module) => format!("{}/devices/{}/modules/{module}", self.host_name, self.device_id),
             None => format!("{}/devices/{}", self.host_name, self.device_id),
         }
+    }
+
+    /// Where telemetry with these encoded properties is published.
+    pub(super) fn telemetry_topic(&self, properties: &str) -> String {
+        topics::telemetry(&self.device_id, self.module_id.as_deref()) + properties
     }
 
     /// How to get to the hub, or to the gateway in front of it.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep};
 
@@ -36,9 +37,15 @@ pub(super) struct Shared {
     pub(super) inboxes: Inboxes,
     pub(super) counts: Mutex<MessageCounts>,
     pub(super) reconnects: AtomicU64,
+    /// Tells the outbox that there is a connection.
+    pub(super) came_online: Notify,
 }
 
 impl Shared {
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
     /// Let the client's handle see the counts of this moment.
     pub(super) fn note(&self, counts: MessageCounts) {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
@@ -296,6 +303,7 @@ impl Session {
         self.last_failure = None;
         self.renew_unix_millis = self.next_renewal.take();
         self.shared.connected.store(true, Ordering::Release);
+        self.shared.came_online.notify_waiters();
         self.shared.inboxes.put_event(ConnectionEvent::Connected);
         self.phase = Phase::Online(Live { link, since: Instant::now() });
         for promise in self.connecting.drain(..) {

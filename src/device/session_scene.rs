@@ -100,7 +100,8 @@ impl Scene {
             let _ = dialled.send(HubEnd { stream: theirs, input: BytesMut::new() });
             Box::pin(async move { log_in(Box::new(ours), "hub:8883", &connect).await }) as Attempt
         });
-        let client = Client::start(options, Surroundings { dial, jitter: || 1.0 }, &Handle::current());
+        let client =
+            Client::start(options, Surroundings { dial, jitter: || 1.0 }, &Handle::current()).unwrap();
         Self { client: Arc::new(client), clock, dials, hub: None, connecting: None, in_flight: None }
     }
 

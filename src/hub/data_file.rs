@@ -1,35 +1,33 @@
 //! The data file: a redb database with one JSON record per device or module, texts that the hub keeps beside them,
 //! and a record that says whose it is.
 //!
-//! It is read whole when the hub starts and then only written. One process at a time has it (redb locks
-//! it), only its owner may read it, and a file that isn't a hub's is left as it is.
+//! It is read whole when the hub starts and then only written. How it is opened, and what is refused, stands in
+//! [`crate::database`].
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::{
-    AccessGuard, Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
-};
+use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use super::data_problem::Problem;
 use super::entity::Entity;
 use super::store::{Changes, State};
-use crate::error::Result;
+use crate::database::{self, OWNER, OwnerRecord, Problem, Sort, to_json};
+use crate::error::{Error, Result};
 use crate::protocol::identity::IdentityId;
 
-/// Changes whenever an older hub could not read what a newer one wrote.
-const SCHEMA: u32 = 1;
-const HUB: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ferrohub");
+/// The hub's sort of file. Its schema changes whenever an older hub could not read what a newer one wrote.
+static DATA_FILE: Sort = Sort {
+    name: "data file",
+    described: "a data file of a hub",
+    owner: "hub",
+    record: "hub",
+    in_use: "stop that hub, or choose another file",
+    damaged: "restore it from a copy, or move it away to begin with an empty hub",
+    schema: 1,
+};
 const ENTITIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entities");
 const RECORDS: TableDefinition<'_, &str, &str> = TableDefinition::new("records");
-const HUB_RECORD: &str = "hub";
-/// How every redb file begins.
-const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
-/// The file is read once; redb's own default of 1 GiB is for databases that are read from.
-const CACHE_BYTES: usize = 4 << 20;
 
 /// An open data file.
 pub(super) struct DataFile {
@@ -47,9 +45,15 @@ pub(super) struct HubRecord {
     pub(super) owner_key: String,
 }
 
+impl OwnerRecord for HubRecord {
+    fn schema(&self) -> u32 {
+        self.schema
+    }
+}
+
 impl HubRecord {
     pub(super) fn new(host_name: String, owner_key: String) -> Self {
-        Self { schema: SCHEMA, host_name, owner_key }
+        Self { schema: DATA_FILE.schema, host_name, owner_key }
     }
 }
 
@@ -60,27 +64,11 @@ impl DataFile {
     /// # Errors
     /// `System`, saying what is wrong with the file and what to do, without having changed it.
     pub(super) fn open(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
-        create_private(path).map_err(|error| Problem(path).unusable(error))?;
-        // redb answers nearly all damage with an error, and panics at the rest.
-        let opened = without_panic_report(|| {
-            check_ours(path)?;
-            Self::load(path)
-        });
-        opened.unwrap_or_else(|_| Err(Problem(path).damaged()))
-    }
-
-    fn load(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
-        let problem = Problem(path);
-        let mut builder = Builder::new();
-        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-        let database = builder.create(path).map_err(|error| problem.database(error))?;
-        let record = read_record(&database, problem)?;
-        let state = match &record {
-            Some(record) if record.schema > SCHEMA => return Err(problem.newer(record.schema, SCHEMA)),
-            Some(_) => read_state(&database).map_err(|error| problem.damaged().caused_by(error))?,
-            None => State::default(),
+        let load = |database: &Database, record: Option<&HubRecord>| match record {
+            Some(_) => read_state(database).map_err(|error| problem(path).damaged().caused_by(error)),
+            None => Ok(State::default()),
         };
-        make_private(path).map_err(|error| problem.unusable(error))?;
+        let (database, record, state) = database::open(path, &DATA_FILE, |_| Ok(()), load)?;
         Ok((Self { path: path.to_owned(), database }, record, state))
     }
 
@@ -92,19 +80,19 @@ impl DataFile {
 
     /// Write down whose file it is.
     pub(super) fn claim(&self, record: &HubRecord) -> Result<()> {
-        self.try_claim(record).map_err(|error| Problem(&self.path).unwritable(error))
+        self.try_claim(record).map_err(|error| problem(&self.path).unwritable(error))
     }
 
     fn try_claim(&self, record: &HubRecord) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
-        transaction.open_table(HUB)?.insert(HUB_RECORD, to_json(record)?.as_slice())?;
+        transaction.open_table(OWNER)?.insert(DATA_FILE.record, to_json(record)?.as_slice())?;
         transaction.open_table(ENTITIES)?;
         Ok(transaction.commit()?)
     }
 
     /// Write changes; they are on disk when this returns (redb's default durability).
     pub(super) fn commit(&self, changes: &Changes) -> Result<()> {
-        self.try_commit(changes).map_err(|error| Problem(&self.path).unwritable(error))
+        self.try_commit(changes).map_err(|error| problem(&self.path).unwritable(error))
     }
 
     fn try_commit(&self, changes: &Changes) -> Result<(), redb::Error> {
@@ -130,82 +118,20 @@ impl DataFile {
     }
 }
 
-fn to_json(record: &impl Serialize) -> io::Result<Vec<u8>> {
-    Ok(serde_json::to_vec(record)?)
+fn problem(path: &Path) -> Problem<'_> {
+    Problem::new(path, &DATA_FILE)
 }
 
-/// Create the file unless it is there, for its owner only.
-fn create_private(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => keep_entry(path),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
+/// The file belongs to a hub of another name.
+pub(super) fn other_host(path: &Path, theirs: &str, ours: &str) -> Error {
+    problem(path).text(&format!(
+        "belongs to the hub '{theirs}', and this hub is '{ours}': start it with that host name, or choose another file"
+    ))
 }
 
-/// Bring a new file's entry in its folder to disk: without it, a power cut takes the whole file.
-fn keep_entry(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
-/// Nobody but the owner may read keys, whoever copied the file here.
-fn make_private(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
-/// Refuse a file of something else before anything is written to it.
-fn check_ours(path: &Path) -> Result<()> {
-    let problem = Problem(path);
-    let mut beginning = Vec::new();
-    let file = File::open(path).map_err(|error| problem.unusable(error))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut beginning).map_err(|error| problem.unusable(error))?;
-    if beginning.is_empty() {
-        return Ok(());
-    }
-    if beginning != MAGIC {
-        return Err(problem.not_ours());
-    }
-    // Fails if it is in use, damaged or was not closed well: opening it for writing tells which.
-    match ReadOnlyDatabase::open(path) {
-        Ok(database) => read_record(&database, problem).map(drop),
-        Err(_) => Ok(()),
-    }
-}
-
-/// The record that says whose file it is; none if the file is as empty as redb makes it.
-fn read_record(database: &impl ReadableDatabase, problem: Problem<'_>) -> Result<Option<HubRecord>> {
-    let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-        let transaction = database.begin_read()?;
-        if transaction.list_tables()?.next().is_none() {
-            return Ok(None);
-        }
-        let record = transaction.open_table(HUB)?.get(HUB_RECORD)?;
-        Ok(Some(record.map_or_else(Vec::new, |record| record.value().to_vec())))
-    };
-    let record = read().map_err(|error| match error {
-        redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => problem.not_ours(),
-        error => problem.damaged().caused_by(error),
-    })?;
-    let parsed = record.map(|record| serde_json::from_slice(&record)).transpose();
-    parsed.map_err(|error| problem.damaged().caused_by(error))
+/// The file belongs to a hub with another owner key.
+pub(super) fn other_key(path: &Path) -> Error {
+    problem(path).text("belongs to a hub with another key of iothubowner: start it with the same key, or choose another file")
 }
 
 fn read_state(database: &Database) -> Result<State, redb::Error> {
@@ -232,15 +158,6 @@ fn read_entities(database: &Database) -> Result<State, redb::Error> {
         Ok((id, entity))
     };
     table.iter()?.map(read).collect()
-}
-
-/// Catch a panic without its report on stderr: the caller turns it into an error that says more.
-fn without_panic_report<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    let reporter = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let result = catch_unwind(AssertUnwindSafe(work));
-    panic::set_hook(reporter);
-    result
 }
 
 #[cfg(test)]
@@ -272,7 +189,7 @@ mod tests {
     fn sample(folder: &Path) -> PathBuf {
         let path = folder.join("hub.redb");
         let (file, ..) = DataFile::open(&path).unwrap();
-        file.claim(&record(SCHEMA)).unwrap();
+        file.claim(&record(DATA_FILE.schema)).unwrap();
         let entity: Entity = serde_json::from_value(serde_json::json!({
             "identity": {
                 "generationId": "1", "revision": 1, "status": "enabled", "iotEdge": false, "parentScopes": [],
@@ -380,7 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hub.redb");
         let (file, ..) = DataFile::open(&path).unwrap();
-        file.claim(&record(SCHEMA + 1)).unwrap();
+        file.claim(&record(DATA_FILE.schema + 1)).unwrap();
         drop(file);
         assert!(DataFile::open(&path).is_err_and(|error| error.to_string().contains("has format 2")));
     }

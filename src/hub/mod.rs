@@ -17,7 +17,6 @@ pub mod connections;
 pub mod control;
 mod counters;
 mod data_file;
-mod data_problem;
 mod endpoint;
 pub mod entity;
 pub mod error;
@@ -57,7 +56,6 @@ use crate::error::Result;
 use access::Access;
 use connections::Connections;
 use data_file::{DataFile, HubRecord};
-use data_problem::Problem;
 use faults::Faults;
 use journal::Journal;
 use store::Store;
@@ -163,10 +161,10 @@ impl HubSettings {
     /// A data file's record, if it is this hub's.
     fn own(&self, stored: HubRecord, path: &Path) -> Result<HubRecord> {
         if !stored.host_name.eq_ignore_ascii_case(&self.host_name) {
-            return Err(Problem(path).other_host(&stored.host_name, &self.host_name));
+            return Err(data_file::other_host(path, &stored.host_name, &self.host_name));
         }
         if !self.owner_key.accepts(&stored.owner_key) {
-            return Err(Problem(path).other_key());
+            return Err(data_file::other_key(path));
         }
         Ok(stored)
     }

@@ -191,6 +191,18 @@ impl Drop for Promise {
 #[derive(Debug)]
 pub struct Receipt(Arc<Slot>);
 
+impl Receipt {
+    /// Abandon the request unless it is on the wire; whether it is abandoned.
+    #[must_use]
+    pub fn withdraw(&self) -> bool {
+        let mut progress = self.0.lock();
+        if progress.stage == Stage::Queued {
+            progress.stage = Stage::Abandoned;
+        }
+        progress.stage == Stage::Abandoned
+    }
+}
+
 impl Future for Receipt {
     type Output = Result<Bytes>;
 

@@ -12,6 +12,7 @@ use super::edge::EdgeWorkload;
 use super::errors::{CoreError, to_python};
 use super::mailbox::{Mailbox, kind_name};
 use super::operation::Operation;
+use super::outbox::{self, Outbox};
 use super::roots::default_roots;
 use super::runtime;
 use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
@@ -52,6 +53,7 @@ struct ClientOptions {
     connection_retry: bool,
     connection_retry_interval: f64,
     ensure_desired_properties: bool,
+    outbox: Option<Outbox>,
 }
 
 impl ClientOptions {
@@ -70,6 +72,7 @@ impl ClientOptions {
         options.connection_retry = self.connection_retry;
         options.connection_retry_interval = seconds(self.connection_retry_interval)?;
         options.ensure_desired_properties = self.ensure_desired_properties;
+        options.outbox = self.outbox.map(Outbox::into_core).transpose()?;
         Ok(options)
     }
 
@@ -118,9 +121,9 @@ struct DeviceClient {
 impl DeviceClient {
     #[new]
     fn new(py: Python<'_>, options: ClientOptions) -> PyResult<Self> {
-        let client = options
-            .into_core(default_roots(py))
-            .and_then(|options| Client::new(options, &runtime::handle()?));
+        let options = options.into_core(default_roots(py));
+        // Opening an outbox reads its file.
+        let client = py.detach(|| options.and_then(|options| Client::new(options, &runtime::handle()?)));
         let client = client.map_err(|error| to_python(&error))?;
         Ok(Self { client: Arc::new(client), process: std::process::id() })
     }
@@ -137,16 +140,18 @@ impl DeviceClient {
 
     /// (name, number) of each counter.
     #[getter]
-    fn statistics(&self) -> [(&'static str, u64); 6] {
+    fn statistics(&self) -> Vec<(&'static str, u64)> {
         let (counts, reconnects) = self.client.statistics();
-        [
+        let mut counters = vec![
             ("sent", counts.sent),
             ("acknowledged", counts.acknowledged),
             ("failed", counts.failed),
             ("queued", counts.queued),
             ("in_flight", counts.in_flight),
             ("reconnects", reconnects),
-        ]
+        ];
+        counters.extend(self.client.outbox_counts().into_iter().flat_map(outbox::counters));
+        counters
     }
 
     fn connect(&self, timeout: Option<f64>) -> PyResult<Operation> {
@@ -180,6 +185,12 @@ impl DeviceClient {
         let (encoded, payload, timeout) =
             (properties::encode(pairs), Bytes::copy_from_slice(payload), limit(timeout)?);
         Ok(self.operation(|client| client.send_telemetry(&encoded, payload, timeout)))
+    }
+
+    /// Wait until what the outbox has accepted has left it.
+    fn flush(&self, timeout: Option<f64>) -> PyResult<Operation> {
+        let timeout = limit(timeout)?;
+        Ok(self.operation(|client| client.flush(timeout)))
     }
 
     fn get_twin(&self, timeout: Option<f64>) -> PyResult<Operation> {
@@ -302,7 +313,7 @@ fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
     timeout.map(seconds).transpose().map_err(refuse)
 }
 
-fn seconds(number: f64) -> Result<Duration> {
+pub(super) fn seconds(number: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(number).map_err(|error| {
         Error::new(ErrorKind::InvalidArgument, format!("a time of {number:e} s is not possible"))
             .caused_by(error)

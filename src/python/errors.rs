@@ -44,6 +44,8 @@ fn kind_name(kind: ErrorKind) -> String {
         ErrorKind::Cancelled => "cancelled",
         ErrorKind::ShutDown => "shut_down",
         ErrorKind::System => "system",
+        ErrorKind::Outbox => "outbox",
+        ErrorKind::OutboxFull => "outbox_full",
         ErrorKind::Service(status) => return format!("service {status}"),
     };
     name.to_owned()

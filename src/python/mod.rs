@@ -9,6 +9,7 @@ mod errors;
 mod hub;
 mod mailbox;
 mod operation;
+mod outbox;
 mod roots;
 mod runtime;
 mod service;
@@ -25,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     hub::register(module)?;
     mailbox::register(module)?;
     operation::register(module)?;
+    outbox::register(module)?;
     runtime::register(module)?;
     service::register(module)?;
     Ok(())

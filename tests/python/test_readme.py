@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from ferrohub import LocalHub
@@ -11,10 +12,11 @@ from support import ROOT, run
 
 README = (ROOT / "README.md").read_text("utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-PRINTED = ["21\n", "21\n", "1000\n", "enabled\n"]
+PRINTED = ["21\n", "21\n", "1000\n", "0\n", "enabled\n"]
 
 
-def test_every_program_prints_what_it_should(hub: LocalHub) -> None:
+def test_every_program_prints_what_it_should(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # one of them keeps a file
     assert len(PROGRAMS) == len(PRINTED)
     env = {"IOTHUB_CONNECTION_STRING": hub.connection_string}
     for program, printed in zip(PROGRAMS, PRINTED):

@@ -60,6 +60,9 @@ _KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
     ),
 }
 
+# What no official package knows has no official sentence.
+_OUTBOX: dict[str, type[Exception]] = {"outbox": exceptions.OutboxError, "outbox_full": exceptions.OutboxFullError}
+
 
 class translated:  # noqa: N801 - reads as `with translated():`
     """Within it, errors of the core become public ones."""
@@ -100,6 +103,8 @@ def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exce
     if kind in _KINDS:
         public, sentence, cause = _KINDS[kind]
         return public(f"{sentence}: {detail}"), cause(detail)
+    if kind in _OUTBOX:
+        return _OUTBOX[kind](detail), None
     if kind == "shut_down":
         return exceptions.ShutDownError(message), None
     if kind.startswith("service "):

@@ -1,7 +1,7 @@
 """How clients are made, synchronous and asyncio alike; what a client of either sort is an instance of.
 
-Nothing is sent by making a client, except on IoT Edge. All factories take these keyword arguments, except where they
-say otherwise:
+Nothing is sent by making a client, except on IoT Edge or with an outbox. All factories take these keyword arguments,
+except where they say otherwise:
 
 - `server_verification_cert`: str, certificates in PEM to trust instead of the system's
 - `gateway_hostname`: str, connect here instead, with the hub's name in user name and token
@@ -17,6 +17,8 @@ say otherwise:
 - `operation_timeout`: seconds for calls that aren't given a `timeout`, and for setting a handler; None (the default):
   60 for a connection, 120 for a message to be acknowledged, 30 for everything else. Receiving waits without end
 - `ensure_desired_properties` (True): after a reconnect bring what of the desired properties has changed meanwhile
+- `outbox`: the `ferrohub.Outbox` that keeps telemetry on disk until the hub has it; the client begins to send what
+  it holds at once. Raises OutboxError if its file can't be used
 
 They raise TypeError and ValueError for what can't be used, and ssl.SSLError for a certificate, key or cipher.
 https://learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas
@@ -32,7 +34,7 @@ from ferrohub.device.options import ClientOptions, required_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
+    from typing import Any, Callable, TypeVar
 
     from ferrohub._native import Operation
     from ferrohub.device.given_token import GivenToken
@@ -50,6 +52,9 @@ class AbstractIoTHubClient:
     _operation_timeout: float | None = None
     _token: GivenToken | None = None
 
+    _follow_news: Callable[[], object]
+    """Has news of the connection and the outbox told or logged; given by each way to wait."""
+
     def __init__(self, core: DeviceClient) -> None:
         self._core = core
 
@@ -58,6 +63,9 @@ class AbstractIoTHubClient:
         with translated():
             client = cls(DeviceClient(options))
         client._operation_timeout = options.operation_timeout
+        if options.outbox is not None:
+            # What it gives up must be told.
+            client._follow_news()
         return client
 
     @classmethod

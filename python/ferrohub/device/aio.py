@@ -122,6 +122,11 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         return [_as_exception(outcome) for outcome in outcomes]
 
     @one_frame_async
+    async def flush(self, timeout: float | None = base.SEND_TIMEOUT) -> None:
+        """Wait until the hub has all messages that the outbox has accepted until now."""
+        await self._run(self._core.flush(self._seconds(timeout)))
+
+    @one_frame_async
     async def get_twin(self, timeout: float | None = base.TWIN_TIMEOUT) -> dict[str, Any]:
         """The twin, as a dict."""
         twin: dict[str, Any] = _json.parse(await self._run(self._core.get_twin(self._seconds(timeout))))

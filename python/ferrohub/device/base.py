@@ -75,10 +75,8 @@ def _handler_property(kind: str, documentation: str) -> property:
             if self._receives_by == "calls":
                 raise exceptions.ClientError("Cannot set receive handlers - receive APIs have already been used")
             self._receives_by = "handlers"
-        if self._handlers is None:
-            # The first handler brings threads; a program without handlers needs none.
-            self._handlers = self._make_handlers()
-        self._handlers.set(kind, handler, self._seconds(TWIN_TIMEOUT))
+        # The first handler brings threads; a program without handlers needs none.
+        self._follow_news().set(kind, handler, self._seconds(TWIN_TIMEOUT))
 
     return property(read, write, doc=documentation)
 
@@ -94,7 +92,13 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         self._handlers: Handlers | None = None
         self._receives_by: str | None = None  # "calls" or "handlers": one excludes the other
         if _connections_are_logged():
+            self._follow_news()
+
+    def _follow_news(self) -> Handlers:
+        """Have news of the connection and the outbox told or logged."""
+        if self._handlers is None:
             self._handlers = self._make_handlers()
+        return self._handlers
 
     def _seconds(self, timeout: float | None) -> float | None:
         """The time of a call: its own, that of the client, or the usual one. None waits without end."""
@@ -122,6 +126,9 @@ class GenericIoTHubClient(AbstractIoTHubClient):
 
         Of messages and method responses: `sent` (written, each once), `acknowledged`, `failed`, and how many are
         `queued` and `in_flight` now. `reconnects`: how often a lost connection was made again.
+
+        With an outbox these say what the connection does with stored messages, and there are also `stored` and
+        `stored_bytes`, which it holds now, and what it has given up: `expired`, `dropped` to make room, `refused`.
         """
         return dict(self._core.statistics)
 

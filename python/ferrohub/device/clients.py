@@ -103,6 +103,15 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         return [outcome(operation) for operation in self._message_operations(messages, timeout)]
 
     @one_frame
+    def flush(self, timeout: float | None = base.SEND_TIMEOUT) -> None:
+        """Wait until the hub has all messages that the outbox has accepted until now.
+
+        Connects if need be. Raises OperationTimeout after `timeout` (seconds, 120; None: never); the messages stay in
+        the outbox. ValueError for a client without an outbox: its calls return when the hub has the message.
+        """
+        wait(self._core.flush(self._seconds(timeout)))
+
+    @one_frame
     def get_twin(self, timeout: float | None = base.TWIN_TIMEOUT) -> dict[str, Any]:
         """The twin: `{"desired": {…, "$version": n}, "reported": {…, "$version": m}}`.
 

@@ -3,6 +3,7 @@
     OperationCancelled, OperationTimeout, ServiceError: Exception
     ClientError: Exception
         ConnectionFailedError, ConnectionDroppedError, NoConnectionError, CredentialError
+        OutboxError, OutboxFullError: of clients with a `ferrohub.Outbox`
 
 Some programs catch the internal classes that the official package lets through now and then. Each public class
 here is one of those too, so that every `except` that ever worked catches it: see `internal_exceptions`.
@@ -60,6 +61,14 @@ class TlsError(ClientError, internal.TlsExchangeAuthError):
 
 class ProxyError(ClientError, internal.ProtocolProxyError):
     """The proxy let nothing through. Programs see a ClientError."""
+
+
+class OutboxError(ClientError):
+    """The file of the outbox can't be used; the text says why and what to do."""
+
+
+class OutboxFullError(OutboxError):
+    """The outbox has no room for the message, which was not stored."""
 
 
 class ShutDownError(ClientError, internal.PipelineNotRunning):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ferrohub.device.given_token import GivenToken
     from ferrohub.device.proxy_options import ProxyOptions
     from ferrohub.device.x509 import X509
+    from ferrohub.outbox import Outbox
 
 # threading.TIMEOUT_MAX, without importing threading: what a lock can wait at most.
 MAX_INTERVAL_SECONDS = 9223372036.0
@@ -37,6 +38,7 @@ _DEFAULTS: dict[str, Any] = {
     "connection_retry_interval": 10,
     "ensure_desired_properties": True,
     "operation_timeout": None,
+    "outbox": None,
 }
 
 
@@ -68,6 +70,7 @@ class ClientOptions:
     connection_retry_interval: float
     ensure_desired_properties: bool
     operation_timeout: float | None  # for the facades; the core is given a time with each call
+    outbox: Outbox | None
 
     def __init__(self, arguments: dict[str, Any], *excluded: str) -> None:
         for name in arguments:
@@ -78,6 +81,7 @@ class ClientOptions:
         self.gateway_host_name = values["gateway_hostname"] or None
         self.cipher_suites = _cipher_suites(values["cipher"])
         self.proxy = _proxy(values["proxy_options"])
+        self.outbox = _outbox(values["outbox"])
         self.sastoken_ttl = _time_to_live(values["sastoken_ttl"])
         self.keep_alive = _keep_alive(values["keep_alive"])
         self.operation_timeout = _operation_timeout(values["operation_timeout"])
@@ -178,6 +182,16 @@ def _proxy(value: ProxyOptions | None) -> tuple[str, str, int, str | None, str |
         return None
     address = required_text("proxy_addr", value.proxy_address)
     return value.proxy_type, address, value.proxy_port, value.proxy_username, value.proxy_password
+
+
+def _outbox(value: Any) -> Outbox | None:
+    if value is None:
+        return None
+    from ferrohub.outbox import Outbox  # here: few programs have one
+
+    if not isinstance(value, Outbox):
+        raise TypeError(f"outbox must be a ferrohub.Outbox, not {type(value).__name__}")
+    return value
 
 
 def _pem_text(value: Any) -> str | None:
