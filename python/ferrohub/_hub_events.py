@@ -61,7 +61,6 @@ class Events:
 def telemetry_message(message: dict[str, Any]) -> TelemetryMessage:
     """A message from the hub's JSON."""
     from base64 import b64decode
-    from datetime import datetime, timedelta, timezone
     from urllib.parse import unquote
 
     pairs = (pair.partition("=") for pair in message["properties"].split("&") if pair)
@@ -70,5 +69,12 @@ def telemetry_message(message: dict[str, Any]) -> TelemetryMessage:
         module_id=message["module"],
         body=b64decode(message["body"]),
         properties={unquote(name): unquote(value) for name, _, value in pairs},
-        enqueued_time=datetime.fromtimestamp(0, timezone.utc) + timedelta(milliseconds=message["enqueuedUnixMillis"]),
+        enqueued_time=moment(message["enqueuedUnixMillis"]),
     )
+
+
+def moment(unix_millis: int) -> datetime:
+    """A time of the hub's JSON."""
+    from datetime import datetime, timedelta, timezone
+
+    return datetime.fromtimestamp(0, timezone.utc) + timedelta(milliseconds=unix_millis)

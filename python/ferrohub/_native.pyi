@@ -78,6 +78,12 @@ class DeviceClient:
     def get_twin(self, timeout: float | None) -> Operation: ...
     def patch_reported_properties(self, patch: bytes, timeout: float | None) -> Operation: ...
     def respond_to_method(self, request_id: str, status: int, payload: bytes, timeout: float | None) -> Operation: ...
+    def get_storage_info(self, body: bytes, timeout: float | None) -> Operation:
+        """Where to upload a file: JSON for JSON."""
+    def notify_upload(self, body: bytes, timeout: float | None) -> Operation:
+        """How an upload has ended, as JSON."""
+    def invoke_method(self, device_id: str, module_id: str | None, body: bytes, timeout: float | None) -> Operation:
+        """Call a direct method through the gateway of IoT Edge: JSON for JSON."""
     def enable(self, kind: str, timeout: float | None) -> Operation:
         """Ask the hub for what is of this kind: desired_patch, message or method."""
     def disable(self, kind: str, timeout: float | None) -> Operation:

@@ -17,6 +17,7 @@ from ferrohub import _hub_handles as handles
 from ferrohub._hub_edge import EdgeWorkload
 from ferrohub._hub_events import Events, TelemetryMessage, telemetry_message
 from ferrohub._hub_faults import Fault, Faults
+from ferrohub._hub_files import FileNotification, file_notification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["EdgeWorkload", "Fault", "Faults", "LocalHub", "TelemetryMessage"]
+__all__ = ["EdgeWorkload", "Fault", "Faults", "FileNotification", "LocalHub", "TelemetryMessage"]
 
 # JSON has no infinity.
 A_LONG_TIME = 1e9
@@ -251,6 +252,38 @@ class LocalHub:
             return (None, None) if stopped else (answer, error)
 
         return Events(ask, A_LONG_TIME if timeout is None else min(timeout, A_LONG_TIME))
+
+    def blobs(self) -> list[str]:
+        """The names of the files that devices have uploaded, `device/name`, in order."""
+        answer, error = self._ask(call="blobs")
+        if error is not None:
+            raise error
+        return list(answer)
+
+    def blob(self, name: str) -> bytes:
+        """What is in an uploaded file.
+
+        Args:
+            name: `device/name`: what `get_storage_info_for_blob` calls `blobName`.
+
+        Raises:
+            LookupError: There is no such file.
+        """
+        from base64 import b64decode
+
+        answer, error = self._ask(call="blob", name=name)
+        if error is not None:
+            raise error
+        if answer is None:
+            raise LookupError(f"no file {name!r} has been uploaded; there are {self.blobs()}")
+        return b64decode(answer)
+
+    def file_notifications(self) -> list[FileNotification]:
+        """How uploads have ended, as devices told it, oldest first: the last 10,000."""
+        answer, error = self._ask(call="file_notifications")
+        if error is not None:
+            raise error
+        return [file_notification(notification) for notification in answer]
 
     # --- spoiling it ----------------------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::hub_to_ask::{HubToAsk, ask, failure};
 use crate::auth::quote_component;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response};
+use crate::protocol::refusal::Refusal;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CloudToDevice {
@@ -65,9 +66,8 @@ fn names_no_device(response: &Response) -> bool {
 
 /// The hub's own words, without its code.
 fn refusal(response: &Response) -> Error {
-    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    let message = body["Message"].as_str().unwrap_or(&response.reason);
-    let text = message.split_once(';').map_or(message, |(_, text)| text);
+    let text =
+        Refusal::read(&response.body).map_or_else(|| response.reason.clone(), |refusal| refusal.message);
     Error::new(ErrorKind::Service(response.status), format!("the hub refused the message: {text}"))
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::conversation::{Purpose, desired_properties_request};
 use super::credentials::Token;
+use super::https::Https;
 use super::incoming::{ConnectionEvent, Kind, MethodCall, ReceivedMessage, Watcher};
 use super::options::Options;
 use super::outbox::{Outbox, OutboxCounts};
@@ -31,7 +32,8 @@ const NOT_CLOSED: &str = "the connection was not closed within the call's time";
 
 /// A device or module client. Dropped, it disconnects.
 pub struct Client {
-    options: Arc<Options>,
+    pub(super) options: Arc<Options>,
+    pub(super) https: Https,
     control: UnboundedSender<Control>,
     requests: UnboundedSender<Request<Purpose>>,
     shared: Arc<Shared>,
@@ -64,7 +66,8 @@ impl Client {
         let session =
             Session::new(Arc::clone(&options), surroundings, controls, incoming, Arc::clone(&shared));
         runtime.spawn(session.run());
-        Ok(Self { options, control, requests, shared, subscribed: Mutex::default(), outbox })
+        let https = Https::default();
+        Ok(Self { options, https, control, requests, shared, subscribed: Mutex::default(), outbox })
     }
 
     /// `device` or `device/module`.
@@ -129,6 +132,7 @@ impl Client {
     /// # Errors
     /// Those of [`Client::connect`], and then the token is used all the same; `Cancelled` by a disconnect meanwhile.
     pub async fn update_token(&self, token: Token, timeout: Option<Duration>) -> Result<()> {
+        self.https.replace_token(token.clone());
         self.control(|promise| Control::UpdateToken(token, promise), timeout, NO_CONNECTION).await
     }
 
@@ -337,7 +341,7 @@ impl Client {
     }
 
     /// Wait for something that only a living session brings.
-    async fn while_alive<T>(&self, arrival: impl Future<Output = T>) -> Result<T> {
+    pub(super) async fn while_alive<T>(&self, arrival: impl Future<Output = T>) -> Result<T> {
         tokio::select! {
             item = arrival => Ok(item),
             () = self.requests.closed() => Err(shut_down()),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Packet, Publish};
-use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -18,6 +17,7 @@ use super::options::Options;
 use super::session::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mqtt::{Dialogue, Operation, Outbound, Reply, Request, acknowledge};
+use crate::protocol::refusal::Refusal;
 use crate::protocol::topics::{
     self, MethodRequest, is_desired_patch, parse_cloud_to_device, parse_input, parse_method_request,
     parse_twin_response,
@@ -202,19 +202,13 @@ pub(super) fn desired_properties_request() -> Request<Purpose> {
     }
 }
 
-/// The hub's sentence in the body of a refused twin request.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
-}
-
 fn twin_outcome(status: u16, body: Bytes) -> Result<Bytes> {
     if status < 300 {
         return Ok(body);
     }
     let mut text = format!("twin operation returned status {status}");
-    if let Ok(refusal) = serde_json::from_slice::<Refusal>(&body) {
-        text = format!("{text}: {}", refusal.message);
+    if let Some(refusal) = Refusal::read(&body) {
+        text = format!("{text}: {refusal}");
     }
     Err(Error::new(ErrorKind::Service(status), text))
 }

@@ -108,6 +108,11 @@ impl Token {
     pub fn new(text: String, expires_unix_seconds: u64) -> Self {
         Self { text, expires_unix_seconds }
     }
+
+    /// The text as the hub is to get it.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
 }
 
 impl fmt::Debug for Token {

@@ -3,6 +3,7 @@
 //! - [`Client`]: the operations.
 //! - `session`: connects, reconnects, renews, replays; the one owner of the connection. `phase`: where it stands and
 //!   what can happen. `conversation`: what it says and hears while connected.
+//! - `https`: what it asks beside that connection: where to upload files.
 //! - `credentials`: where passwords come from, and [`Workload`] for those of IoT Edge; `desired`: which patches of
 //!   desired properties are new; `incoming` and `inbox`: what came and waits to be received.
 //! - `outbox`: keeps telemetry on disk until the hub has it.
@@ -11,6 +12,7 @@ mod client;
 mod conversation;
 mod credentials;
 mod desired;
+mod https;
 mod inbox;
 mod incoming;
 mod options;

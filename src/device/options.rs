@@ -15,7 +15,7 @@ use super::credentials::Credentials;
 use super::outbox::OutboxOptions;
 
 /// The device API version that the official Python package speaks.
-const API_VERSION: &str = "2019-10-01";
+pub(super) const API_VERSION: &str = "2019-10-01";
 /// The one it speaks for a client that names its model.
 const MODEL_API_VERSION: &str = "2020-09-30";
 

@@ -11,8 +11,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::auth::{quote_component, quote_plus};
 use crate::error::{Error, ErrorKind, Result};
@@ -94,8 +92,11 @@ impl Workload {
         let headers: Vec<_> = headers.collect();
         let body = body.map(|body| Bytes::from(body.to_string()));
         let request = Request::new(method, target.to_owned(), &headers, body)?;
-        let answer =
-            self.answer(request).await.map_err(|error| failed(sentences.refused, &error.to_string()))?;
+        let answer = self
+            .client
+            .ask(request, Some(ANSWER_TIME))
+            .await
+            .map_err(|error| failed(sentences.refused, &error.to_string()))?;
         if answer.status >= 300 {
             return Err(failed(sentences.refused, &refusal(&answer)));
         }
@@ -105,18 +106,6 @@ impl Workload {
             .as_str()
             .map(str::to_owned)
             .ok_or_else(|| failed(sentences.lacking, &format!("{} answered without {key:?}", answer.url)))
-    }
-
-    /// The request is a task of its own, where [`Client::send`] wants to be; dropped, it is ended.
-    async fn answer(&self, request: Request) -> Result<Response> {
-        let client = Arc::clone(&self.client);
-        let mut task = JoinSet::new();
-        task.spawn(async move { client.send(&request).await });
-        let ended =
-            timeout(ANSWER_TIME, task.join_next()).await.map_err(|_| self.client.late(ANSWER_TIME))?;
-        let ended = ended.and_then(std::result::Result::ok);
-        let answer = ended.ok_or_else(|| Error::new(ErrorKind::Cancelled, "the request was ended"))?;
-        answer.map_err(|failure| failure.error)
     }
 }
 

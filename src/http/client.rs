@@ -7,8 +7,10 @@ use std::time::Duration;
 use reqwest::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{ClientBuilder, Method, Url, redirect};
 use rustls::{ClientConfig, SupportedCipherSuite};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::{Failure, Origin, Request, Response, Route, failure};
+use super::{Failure, Origin, Request, Response, Way, failure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::{self, Identity, Roots};
 
@@ -23,7 +25,7 @@ pub struct Settings {
     /// Where it asks.
     pub origin: Origin,
     /// By which way.
-    pub route: Route,
+    pub way: Way,
     /// What it says it is.
     pub user_agent: String,
     /// Whom to trust. Unless they are given as text, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` replace them, as they
@@ -39,8 +41,8 @@ impl Settings {
     /// Settings with which nothing is shown and the environment names proxies.
     #[must_use]
     pub fn new(origin: Origin, user_agent: String, roots: Roots) -> Self {
-        let route = Route::Environment;
-        Self { origin, route, user_agent, roots, identity: None, cipher_suites: None }
+        let way = Way::Environment;
+        Self { origin, way, user_agent, roots, identity: None, cipher_suites: None }
     }
 }
 
@@ -77,6 +79,23 @@ impl Client {
         exchange(&pool, request, url).await.map_err(|error| self.failed(&error))
     }
 
+    /// Send a request once, in a task of the runtime, wherever this is called; dropped, it ends the request.
+    ///
+    /// # Errors
+    /// Those of [`Client::send`]; `Timeout` after `limit` (None: never).
+    pub async fn ask(self: &Arc<Self>, request: Request, limit: Option<Duration>) -> Result<Response> {
+        let client = Arc::clone(self);
+        let mut task = JoinSet::new();
+        task.spawn(async move { client.send(&request).await });
+        let ended = match limit {
+            Some(limit) => timeout(limit, task.join_next()).await.map_err(|_| self.late(limit))?,
+            None => task.join_next().await,
+        };
+        let ended = ended.and_then(std::result::Result::ok);
+        let answer = ended.ok_or_else(|| Error::new(ErrorKind::Cancelled, "the request was ended"))?;
+        answer.map_err(|failure| failure.error)
+    }
+
     /// The error for a caller who waits no longer than this.
     #[must_use]
     pub fn late(&self, limit: Duration) -> Error {
@@ -94,7 +113,7 @@ impl Client {
     }
 
     fn failed(&self, error: &reqwest::Error) -> Failure {
-        let failure = failure::explain(error, &self.settings.origin, &self.settings.route);
+        let failure = failure::explain(error, &self.settings.origin, &self.settings.way);
         if failure.error.kind() == ErrorKind::Tls {
             // A local hub may have made a new CA meanwhile: the next call reads whom to trust anew.
             *self.slot() = None;
@@ -132,7 +151,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT);
         let builder = through_socket(builder, &self.settings.origin)?;
-        let builder = self.settings.route.apply(builder, &self.settings.origin)?;
+        let builder = self.settings.way.apply(builder, &self.settings.origin)?;
         builder.build().map_err(|error| {
             Error::new(ErrorKind::System, "the HTTP client could not be set up").caused_by(error)
         })

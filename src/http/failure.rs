@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::{Origin, Route};
+use super::{Origin, Way};
 use crate::error::{Error, ErrorKind};
 use crate::tls;
 
@@ -40,7 +40,7 @@ impl Failure {
 }
 
 /// Explain a failed attempt to ask this server.
-pub(super) fn explain(error: &reqwest::Error, origin: &Origin, route: &Route) -> Failure {
+pub(super) fn explain(error: &reqwest::Error, origin: &Origin, way: &Way) -> Failure {
     let place = origin.place();
     if let Some(certificate) = find::<rustls::Error>(error) {
         let advice = match certificate {
@@ -54,7 +54,7 @@ pub(super) fn explain(error: &reqwest::Error, origin: &Origin, route: &Route) ->
         return Failure::new(ErrorKind::InvalidArgument, innermost(error), Stage::Hopeless);
     }
     if error.is_connect() {
-        return no_connection(&innermost(error), origin, route);
+        return no_connection(&innermost(error), origin, way);
     }
     let mut text = format!("{place} closed the connection before it answered");
     if !was_closed(error) {
@@ -63,9 +63,9 @@ pub(super) fn explain(error: &reqwest::Error, origin: &Origin, route: &Route) ->
     Failure::new(ErrorKind::ConnectionDropped, text, Stage::Lost)
 }
 
-fn no_connection(cause: &str, origin: &Origin, route: &Route) -> Failure {
+fn no_connection(cause: &str, origin: &Origin, way: &Way) -> Failure {
     let place = origin.place();
-    if let Route::Proxy(proxy) = route {
+    if let Way::Proxy(proxy) = way {
         let text = format!(
             "the proxy {proxy} opened no way to {place}: {cause}. Check its type and address, and its user's name and password"
         );

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,7 +36,8 @@ impl Request {
         for (name, value) in headers {
             let key: HeaderName = name.parse().map_err(|_| refuse(format!("{name:?} is no header name")))?;
             let value = HeaderValue::from_bytes(value.as_bytes());
-            let value = value.map_err(|_| refuse(format!("the header {name} can't hold this value")))?;
+            let mut value = value.map_err(|_| refuse(format!("the header {name} can't hold this value")))?;
+            value.set_sensitive(key == AUTHORIZATION);
             map.append(key, value);
         }
         Ok(Self { method, target, headers: map, body })
@@ -97,5 +98,12 @@ mod tests {
         let error = Request::new("GET", "/".into(), &headers, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.message().contains("If-Match"));
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let headers = [("Authorization".to_owned(), "SharedAccessSignature sig=x".to_owned())];
+        let request = Request::new("GET", "/".into(), &headers, None).unwrap();
+        assert!(!format!("{request:?}").contains("sig="));
     }
 }

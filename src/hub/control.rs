@@ -15,6 +15,7 @@ use super::faults::Fault;
 use super::messages::NewMessage;
 use super::server::Hub;
 use super::telemetry::TelemetryMessage;
+use super::uploads::FileNotification;
 use super::x509::ca_certificates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::identity::IdentityId;
@@ -33,6 +34,9 @@ struct Request {
     /// Seconds.
     #[serde(default)]
     timeout: f64,
+    /// Of a blob.
+    #[serde(default)]
+    name: String,
     /// The input of a module.
     #[serde(default)]
     input: String,
@@ -66,6 +70,12 @@ enum Call {
     /// What devices sent, from a number on: `{"first": …, "messages": […]}`, where `first` is the number of
     /// the first of them. Waits for one up to the timeout; then the list is empty.
     Events,
+    /// The names of the blobs that devices have uploaded: a list of texts, in order.
+    Blobs,
+    /// What is in the blob of this name, in base64; null if there is none.
+    Blob,
+    /// What devices told of their uploads: a list of objects, oldest first.
+    FileNotifications,
     /// Null, when a cloud-to-device message is queued.
     SendToDevice,
     /// Null, when a message to an input is queued.
@@ -166,6 +176,14 @@ impl Hub {
                 let messages: Value = messages.iter().map(telemetry_json).collect();
                 Ok(json!({ "first": first, "messages": messages }))
             }
+            Call::Blobs => Ok(self.state().uploads.blobs.names().into()),
+            Call::Blob => {
+                let blob = self.state().uploads.blobs.get(&request.name);
+                Ok(blob.map(|blob| STANDARD.encode(&blob.content)).into())
+            }
+            Call::FileNotifications => {
+                Ok(self.state().uploads.notifications().iter().map(notification_json).collect())
+            }
             Call::SendToDevice => {
                 let id = identity(request.device, None)?;
                 let message = request.message.unwrap_or_default();
@@ -252,6 +270,19 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "timeout",
         _ => "system",
     }
+}
+
+fn notification_json(notification: &FileNotification) -> Value {
+    json!({
+        "device": notification.device,
+        "blobName": notification.blob_name,
+        "isSuccess": notification.is_success,
+        "statusCode": notification.status_code,
+        "statusDescription": notification.status_description,
+        "blobSize": notification.blob.map(|(size, _)| size),
+        "lastUpdatedUnixMillis": notification.blob.map(|(_, modified)| modified),
+        "enqueuedUnixMillis": notification.enqueued_unix_millis,
+    })
 }
 
 fn telemetry_json(message: &TelemetryMessage) -> Value {

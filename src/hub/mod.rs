@@ -2,7 +2,7 @@
 //!
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
-//! - `registry`, `twins`, `methods`, `messages`, `sessions`: what can be done with them, as methods of
+//! - `registry`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
 //!   [`HubState`].
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //!
@@ -12,6 +12,7 @@
 
 pub mod access;
 mod base64_body;
+pub mod blobs;
 mod certificates;
 pub mod connections;
 pub mod control;
@@ -38,6 +39,7 @@ pub mod sessions;
 pub mod store;
 pub mod telemetry;
 pub mod twins;
+pub mod uploads;
 mod workload;
 pub mod x509;
 
@@ -60,6 +62,7 @@ use faults::Faults;
 use journal::Journal;
 use store::Store;
 use telemetry::Telemetry;
+use uploads::Uploads;
 
 /// How long a client may take for its TLS handshake and for its first request.
 const FIRST_BYTES_DEADLINE: Duration = Duration::from_secs(10);
@@ -107,6 +110,8 @@ pub struct HubState {
     pub counters: Arc<Counters>,
     /// What devices sent.
     pub telemetry: Arc<Telemetry>,
+    /// The files of devices.
+    pub uploads: Arc<Uploads>,
     /// What goes wrong on purpose.
     pub faults: Arc<Faults>,
     /// Who is told what happens.
@@ -133,6 +138,7 @@ impl HubState {
             connections: Connections::default(),
             counters: Arc::default(),
             telemetry: Arc::default(),
+            uploads: Arc::default(),
             faults: Arc::default(),
             notices: settings.notices.clone(),
         })

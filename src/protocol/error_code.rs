@@ -18,10 +18,18 @@ impl ErrorCode {
     pub const INVALID_OPERATION: Self = Self::new(400_003, "InvalidOperation");
     /// Something in the request breaks a rule.
     pub const ARGUMENT_INVALID: Self = Self::new(400_004, "ArgumentInvalid");
+    /// No file upload of the device has this correlation id.
+    pub const INVALID_UPLOAD: Self = Self::new(400_015, "InvalidFileUploadCorrelationId");
+    /// The time of a file upload is over.
+    pub const EXPIRED_UPLOAD: Self = Self::new(400_016, "ExpiredFileUploadCorrelationId");
+    /// It isn't said whether a file upload succeeded.
+    pub const INVALID_UPLOAD_STATUS: Self = Self::new(400_019, "InvalidFileUploadCompletionStatus");
     /// The credentials are missing, wrong, expired or not enough.
     pub const UNAUTHORIZED_ACCESS: Self = Self::new(401_002, "IotHubUnauthorizedAccess");
     /// As many messages wait for the device as may.
     pub const QUEUE_DEPTH_EXCEEDED: Self = Self::new(403_004, "DeviceMaximumQueueDepthExceeded");
+    /// As many file uploads of the device are under way as may be.
+    pub const TOO_MANY_UPLOADS: Self = Self::new(403_006, "DeviceMaximumActiveFileUploadLimitExceeded");
     /// A message is to expire in the past, too late, or at no time at all.
     pub const INVALID_EXPIRY: Self = Self::new(403_009, "InvalidMessageExpiryTime");
     /// The device's status is `disabled`.

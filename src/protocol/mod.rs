@@ -4,6 +4,7 @@ pub mod error_code;
 pub mod identity;
 pub mod properties;
 pub mod provisioning;
+pub mod refusal;
 pub mod timestamp;
 pub mod topics;
 pub mod twin;

@@ -14,6 +14,8 @@ const SEVEN_DIGITS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:7]Z");
 const AMERICAN: &[BorrowedFormatItem<'_>] =
     format_description!("[month]/[day]/[year] [hour]:[minute]:[second]");
+const HTTP_DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 /// .NET counts in 100 ns since the year 1; this many of them lie before 1970.
 const TICKS_BEFORE_1970: u64 = 621_355_968_000_000_000;
 
@@ -33,6 +35,12 @@ pub fn timestamp_or_never(unix_millis: Option<u64>) -> String {
 #[must_use]
 pub fn american_timestamp(unix_millis: u64) -> String {
     write(unix_millis, AMERICAN)
+}
+
+/// `Fri, 01 Mar 2024 10:15:30 GMT`, as in headers of HTTP: RFC 9110, 5.6.7.
+#[must_use]
+pub fn http_date(unix_millis: u64) -> String {
+    write(unix_millis, HTTP_DATE)
 }
 
 /// .NET ticks: 100 ns since the year 1.

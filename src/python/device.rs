@@ -217,6 +217,32 @@ impl DeviceClient {
         }))
     }
 
+    /// Where to upload a file: JSON for JSON.
+    fn get_storage_info(&self, body: &[u8], timeout: Option<f64>) -> PyResult<Operation> {
+        let (body, timeout) = (Bytes::copy_from_slice(body), limit(timeout)?);
+        Ok(self.operation(move |client| async move { client.get_storage_info(body, timeout).await }))
+    }
+
+    /// How an upload has ended, as JSON.
+    fn notify_upload(&self, body: &[u8], timeout: Option<f64>) -> PyResult<Operation> {
+        let (body, timeout) = (Bytes::copy_from_slice(body), limit(timeout)?);
+        Ok(self.operation(move |client| async move { client.notify_upload(body, timeout).await }))
+    }
+
+    /// Call a direct method through the gateway of IoT Edge: JSON for JSON.
+    fn invoke_method(
+        &self,
+        device_id: String,
+        module_id: Option<String>,
+        body: &[u8],
+        timeout: Option<f64>,
+    ) -> PyResult<Operation> {
+        let (body, timeout) = (Bytes::copy_from_slice(body), limit(timeout)?);
+        Ok(self.operation(move |client| async move {
+            client.invoke_method(&device_id, module_id.as_deref(), body, timeout).await
+        }))
+    }
+
     /// Ask the hub for what is of this kind.
     fn enable(&self, kind: &str, timeout: Option<f64>) -> PyResult<Operation> {
         let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);

@@ -51,9 +51,10 @@ class HttpProxy:
         with client, contextlib.suppress(OSError):
             with client.makefile("rb") as file:
                 target = file.readline().split()[1].decode()
-                headers = dict(line.split(": ", 1) for line in iter(lambda: file.readline().decode().strip(), ""))
+                lines = iter(lambda: file.readline().decode().strip(), "")
+                headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
             user = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-            if headers.get("Proxy-Authorization") != f"Basic {user}":
+            if headers.get("proxy-authorization") != f"Basic {user}":
                 client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return
             self.targets.append(target)

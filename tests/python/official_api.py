@@ -24,11 +24,7 @@ NOT_BUILT = {
     *(
         f"azure.iot.device.{client}"
         for where in ("", "aio.")
-        for client in (
-            f"{where}IoTHubDeviceClient.get_storage_info_for_blob",
-            f"{where}IoTHubDeviceClient.notify_blob_upload_status",
-            f"{where}IoTHubModuleClient.invoke_method",
-        )
+        for client in (f"{where}IoTHubModuleClient.invoke_method",)
     ),
 }
 # Names that are there with their signature, and say when they are called that they are still to be built.

@@ -141,7 +141,7 @@ async fn the_program_is_told_once_that_its_token_expires_connected_or_not() {
 }
 
 /// A CA and a device's certificate signed by it, with its key.
-fn authority_and_device() -> (Certificate, Certificate, KeyPair) {
+pub(crate) fn authority_and_device() -> (Certificate, Certificate, KeyPair) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -152,7 +152,7 @@ fn authority_and_device() -> (Certificate, Certificate, KeyPair) {
     (authority_certificate, certificate, key)
 }
 
-async fn hub_that_asks(authority: &Certificate) -> ScriptedHub {
+pub(crate) async fn hub_that_asks(authority: &Certificate) -> ScriptedHub {
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrohub::error::ErrorKind;
-use ferrohub::http::{Client, Origin, Request, Response, Route, Settings, Stage};
+use ferrohub::http::{Client, Origin, Request, Response, Settings, Stage, Way};
 use ferrohub::net::{Proxy, ProxyKind};
 use ferrohub::tls::Roots;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
@@ -138,7 +138,7 @@ async fn each_kind_of_proxy_opens_the_way() {
         let proxy = proxy(kind, steps, Some(port_of(&options))).await;
         let mut settings = settings(Origin::Https(options.host_name.clone()));
         settings.roots = options.roots;
-        settings.route = Route::Proxy(proxy);
+        settings.way = Way::Proxy(proxy);
         let asking = tokio::spawn(ask(settings));
         let request = answer(&mut hub.accept_stream().await, NO_CONTENT).await;
         assert!(request.contains(&format!("\r\nHost: {}\r\n", options.host_name)), "{request}");
@@ -157,7 +157,7 @@ async fn what_a_proxy_refuses_is_the_proxys_error() {
     for (kind, steps, told) in cases {
         let proxy = proxy(kind, steps, None).await;
         let mut settings = settings(Origin::Https("hub.example.com".into()));
-        settings.route = Route::Proxy(proxy);
+        settings.way = Way::Proxy(proxy);
         let failure = ask(settings).await.unwrap_err();
         assert_eq!((failure.error.kind(), failure.stage), (ErrorKind::Proxy, Stage::NeverSent));
         let text = failure.error.to_string();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can not go on fails")]
 
 mod device_credentials;
+mod device_https;
 mod device_session;
 mod http;
 mod hub_endpoints;
@@ -12,6 +13,7 @@ mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;
 mod hub_sessions;
+mod hub_uploads;
 mod hub_workload;
 mod hub_x509;
 mod provisioning_client;

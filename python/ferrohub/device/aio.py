@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ferrohub._native import Operation
+    from ferrohub.device.custom_typing import StorageInfo
     from ferrohub.device.handlers import Handlers
     from ferrohub.device.message import Message
     from ferrohub.device.methods import MethodRequest, MethodResponse
@@ -224,6 +225,26 @@ def _as_exception(error: BaseException | None) -> Exception | None:
 
 class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The asyncio client of a device."""
+
+    @one_frame_async
+    async def get_storage_info_for_blob(self, blob_name: str, timeout: float | None = base.TWIN_TIMEOUT) -> StorageInfo:
+        """Ask where to upload a file to, and with which token."""
+        info: StorageInfo = _json.parse(await self._run(self._storage_info_operation(blob_name, timeout)))
+        return info
+
+    @one_frame_async
+    async def notify_blob_upload_status(
+        self,
+        correlation_id: str,
+        is_success: bool,
+        status_code: int,
+        status_description: str,
+        timeout: float | None = base.TWIN_TIMEOUT,
+    ) -> None:
+        """Tell the hub how the upload with this correlation id has ended."""
+        await self._run(
+            self._upload_status_operation(correlation_id, is_success, status_code, status_description, timeout)
+        )
 
     @one_frame
     def receive_message(self, timeout: float | None = None) -> Coroutine[Any, Any, Message]:

@@ -34,7 +34,7 @@ CONNECT_TIMEOUT = Usual(60.0)
 SEND_TIMEOUT = Usual(120.0)
 """For a message or a method response to be acknowledged, with the waiting for a lost connection."""
 TWIN_TIMEOUT = Usual(30.0)
-"""For everything else: a twin operation, a subscription (handlers, `receive_…`), `disconnect`, `shutdown`."""
+"""For everything else: twins, subscriptions (handlers, `receive_…`), file uploads, `disconnect`, `shutdown`."""
 NO_WAIT_TIMEOUT = 10.0
 """For the subscription that `block=False` needs at its first call."""
 
@@ -179,6 +179,20 @@ class GenericIoTHubClient(AbstractIoTHubClient):
     def _response_operation(self, response: MethodResponse, timeout: float | None) -> Operation:
         body = _json.write(response.payload)
         return self._core.respond_to_method(response.request_id, int(response.status), body, self._seconds(timeout))
+
+    def _storage_info_operation(self, blob_name: str, timeout: float | None) -> Operation:
+        return self._core.get_storage_info(_json.write({"blobName": blob_name}), self._seconds(timeout))
+
+    def _upload_status_operation(
+        self, correlation_id: str, is_success: bool, status_code: int, description: str, timeout: float | None
+    ) -> Operation:
+        status = {
+            "correlationId": correlation_id,
+            "isSuccess": is_success,
+            "statusCode": status_code,
+            "statusDescription": description,
+        }
+        return self._core.notify_upload(_json.write(status), self._seconds(timeout))
 
     def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
         return self._core.patch_reported_properties(_json.write(patch), self._seconds(timeout))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, TypeVar
 
+    from ferrohub.device.custom_typing import StorageInfo
     from ferrohub.device.handlers import Handlers
     from ferrohub.device.message import Message
     from ferrohub.device.methods import MethodRequest, MethodResponse
@@ -202,6 +203,34 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
 
 class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):
     """The client of a device."""
+
+    @one_frame
+    def get_storage_info_for_blob(self, blob_name: str, timeout: float | None = base.TWIN_TIMEOUT) -> StorageInfo:
+        """Ask where to upload a file to, and with which token; needs no connection.
+
+        `{"correlationId", "hostName", "containerName", "blobName", "sasToken"}`: the blob is at
+        `https://{hostName}/{containerName}/{blobName}{sasToken}` for an hour. At most ten uploads of a device are under
+        way, until `notify_blob_upload_status`. Raises OperationTimeout after `timeout` (seconds, 30; None: never),
+        ConnectionFailedError, ClientError if the hub refuses (its cause is the ServiceError).
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-file-upload
+        """
+        info: StorageInfo = _json.parse(wait(self._storage_info_operation(blob_name, timeout)))
+        return info
+
+    @one_frame
+    def notify_blob_upload_status(
+        self,
+        correlation_id: str,
+        is_success: bool,
+        status_code: int,
+        status_description: str,
+        timeout: float | None = base.TWIN_TIMEOUT,
+    ) -> None:
+        """Tell the hub how the upload with this correlation id has ended; back ends can ask it for that.
+
+        `status_code` and `status_description` are for them, whatever they are. Raises as `get_storage_info_for_blob`.
+        """
+        wait(self._upload_status_operation(correlation_id, is_success, status_code, status_description, timeout))
 
     @one_frame
     def receive_message(self, block: bool = True, timeout: float | None = None) -> Message | None:

@@ -1,11 +1,14 @@
-//! The REST endpoint for back ends (and, later, for devices that speak HTTPS), and the way to the WebSocket.
+//! The REST endpoint for back ends and for what devices ask over HTTPS, the blobs they upload, and the way to the
+//! WebSocket.
 //!
 //! Paths, headers and bodies are those of api-version 2021-04-12; the date is checked for its form only,
 //! as Azure's hubs answer many of them alike.
 //! <https://learn.microsoft.com/rest/api/iothub/>
 
 mod answers;
+mod blobs;
 mod documents;
+mod files;
 mod gate;
 mod messages;
 mod methods;
@@ -41,6 +44,7 @@ pub fn router(state: HubState) -> Router {
         .merge(device)
         .route(protocol::websocket::PATH, get(websocket::upgrade))
         .merge(owner)
+        .merge(blobs::paths(state.clone()))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -96,7 +100,7 @@ fn device_paths() -> Router<HubState> {
         .route("/devices/{device}/messages/devicebound", any(not_implemented))
         .route("/devices/{device}/messages/devicebound/{lock}", any(not_implemented))
         .route("/devices/{device}/messages/devicebound/{lock}/abandon", any(not_implemented))
-        .route("/devices/{device}/files", any(not_implemented))
-        .route("/devices/{device}/files/notifications", any(not_implemented))
-        .route("/devices/{device}/files/notifications/{correlation}", any(not_implemented))
+        .route("/devices/{device}/files", post(files::start))
+        .route("/devices/{device}/files/notifications", post(files::finish))
+        .route("/devices/{device}/files/notifications/{correlation}", post(files::finish_by_path))
 }

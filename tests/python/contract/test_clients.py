@@ -12,6 +12,7 @@ from azure.iot.device import X509, Message, MethodResponse
 from azure.iot.device.common.auth import SymmetricKeySigningMechanism
 from azure.iot.device.common.auth.sastoken import RenewableSasToken
 from azure.iot.device.exceptions import ClientError
+from blob_peer import put_blob
 from sorts_of_clients import DEVICE, MODULE, SECONDS, Sort
 from tls_hub import TlsHub
 
@@ -66,6 +67,21 @@ def test_patches_are_received_by_calls(client: Any, sort: Sort) -> None:
     desiring.start()
     assert sort.received(client.receive_twin_desired_properties_patch) == {"a": 1, "$version": 2}
     desiring.join(SECONDS)
+
+
+def test_a_file_is_uploaded_and_the_hub_told(client: Any, sort: Sort) -> None:
+    if sort.of_module:
+        assert not hasattr(client, "get_storage_info_for_blob")
+        assert not hasattr(client, "notify_blob_upload_status")
+        return
+    info = sort.run(client.get_storage_info_for_blob("log é.txt"))
+    assert (info["blobName"], info["hostName"]) == (f"{DEVICE}/log é.txt", sort.back.host_name)
+    put_blob(info, b"all is well")
+    assert sort.run(client.notify_blob_upload_status(info["correlationId"], True, 201, "é")) is None
+    (told,) = sort.back.hub.file_notifications()
+    assert (told.device_id, told.is_success, told.status_code, told.status_description) == (DEVICE, True, 201, "é")
+    assert (told.blob_size, sort.back.hub.blob(told.blob_name)) == (11, b"all is well")
+    assert not client.connected
 
 
 def test_methods_are_received_and_answered_by_calls(client: Any, sort: Sort) -> None:

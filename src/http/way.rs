@@ -8,14 +8,14 @@ use crate::net::{Proxy, ProxyKind};
 
 /// The way to a server.
 #[derive(Clone, Debug)]
-pub enum Route {
+pub enum Way {
     /// Directly, or through the proxy that the environment names (`HTTPS_PROXY`); on this machine always directly.
     Environment,
     /// Through this proxy, whatever is asked.
     Proxy(Proxy),
 }
 
-impl Route {
+impl Way {
     pub(super) fn apply(&self, builder: ClientBuilder, origin: &Origin) -> Result<ClientBuilder> {
         match self {
             Self::Environment if origin.is_local() => Ok(builder.no_proxy()),

@@ -1,0 +1,266 @@
+//! File upload: a device asks where to, uploads to the blob endpoint, and tells how it went.
+//!
+//! What is under way is known in memory only: after a restart devices ask again.
+//!
+//! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-file-upload>
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::HubState;
+use super::blobs::Blobs;
+use super::entity::Status;
+use super::error::HubError;
+use super::keys::random_bytes;
+use crate::auth::{SasKey, quote_component};
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::identity::IdentityId;
+use crate::protocol::timestamp::{parse_timestamp, timestamp};
+
+/// The container of all blobs, and the first part of their paths.
+pub const CONTAINER: &str = "uploads";
+/// How long a place may be uploaded to: Azure's default.
+const TOKEN_MILLIS: u64 = 3_600_000;
+/// For how long the hub remembers an upload whose time is over.
+const MEMORY_MILLIS: u64 = 24 * TOKEN_MILLIS;
+/// Uploads of one device that are under way.
+const MOST_ACTIVE: usize = 10;
+const MOST_NOTIFICATIONS: usize = 10_000;
+const LONGEST_NAME: usize = 1024;
+const STORAGE_VERSION: &str = "2018-03-28";
+/// What a device may do with its blob.
+const PERMISSIONS: &str = "rw";
+
+/// Where to upload a file to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// By which the device names the upload later.
+    pub correlation_id: String,
+    /// `device/name`.
+    pub blob_name: String,
+    /// The query that opens it, with its `?`.
+    pub sas_token: String,
+}
+
+/// The body with which a device tells how an upload has ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompletionBody {
+    #[serde(default)]
+    correlation_id: Value,
+    #[serde(default)]
+    is_success: Value,
+    #[serde(default)]
+    status_code: Value,
+    #[serde(default)]
+    status_description: Value,
+}
+
+/// What a device told of an upload.
+#[derive(Clone, Debug)]
+pub struct FileNotification {
+    /// The device.
+    pub device: String,
+    /// The blob, `device/name`.
+    pub blob_name: String,
+    /// Whether the upload succeeded.
+    pub is_success: bool,
+    /// Whatever number the device gives.
+    pub status_code: Option<i64>,
+    /// Whatever it says.
+    pub status_description: Option<String>,
+    /// The blob's size and when it was written, milliseconds since 1970; none if it isn't there.
+    pub blob: Option<(usize, u64)>,
+    /// When the device told it, milliseconds since 1970.
+    pub enqueued_unix_millis: u64,
+}
+
+/// All uploads.
+pub struct Uploads {
+    /// What was uploaded.
+    pub blobs: Blobs,
+    key: SasKey,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By correlation id.
+    under_way: HashMap<String, Upload>,
+    notifications: VecDeque<FileNotification>,
+}
+
+struct Upload {
+    device: String,
+    blob_name: String,
+    expires_unix_millis: u64,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        let key = SasKey::from_bytes(random_bytes::<32>().to_vec());
+        Self { blobs: Blobs::default(), key, state: Mutex::default() }
+    }
+}
+
+impl Uploads {
+    /// What devices told of their uploads, oldest first: the last 10,000.
+    #[must_use]
+    pub fn notifications(&self) -> Vec<FileNotification> {
+        self.state().notifications.iter().cloned().collect()
+    }
+
+    /// Whether this query opens the blob for reading or writing (`r`, `w`) at this moment.
+    pub(super) fn opens(&self, blob_name: &str, query: &SasQuery, permission: char, now: u64) -> bool {
+        let signature = self.signature(blob_name, &query.expiry, &query.permissions);
+        query.resource == "b"
+            && self.key.verifies(&signature.0, &query.signature)
+            && query.permissions.contains(permission)
+            && parse_timestamp(&query.expiry).is_some_and(|expiry| now < expiry)
+    }
+
+    /// The text that is signed, and its signature.
+    fn signature(&self, blob_name: &str, expiry: &str, permissions: &str) -> (String, [u8; 32]) {
+        let text = format!("{permissions}\n{expiry}\n/{CONTAINER}/{blob_name}\n{STORAGE_VERSION}");
+        let signature = self.key.sign(&text);
+        (text, signature)
+    }
+
+    fn sas_token(&self, blob_name: &str, expires_unix_millis: u64) -> String {
+        use base64::Engine;
+        use base64::engine::general_purpose::STANDARD;
+
+        let expiry = format!("{}Z", &timestamp(expires_unix_millis)[..19]);
+        let (_, signature) = self.signature(blob_name, &expiry, PERMISSIONS);
+        let (signature, expiry) = (quote_component(&STANDARD.encode(signature)), quote_component(&expiry));
+        format!("?sv={STORAGE_VERSION}&sr=b&sig={signature}&se={expiry}&sp={PERMISSIONS}")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The parts of a token for a blob, as they came.
+pub(super) struct SasQuery {
+    pub(super) resource: String,
+    pub(super) signature: Vec<u8>,
+    pub(super) expiry: String,
+    pub(super) permissions: String,
+}
+
+impl HubState {
+    /// A place for a file of this device.
+    ///
+    /// # Errors
+    /// 404001 if there is no such device, 403012 if it is disabled, 400004 for a name that no blob can have, 403006
+    /// if ten uploads of the device are under way.
+    pub async fn start_upload(&self, device: &IdentityId, name: Option<&str>) -> Result<Place, HubError> {
+        self.check_uploads(device).await?;
+        let name = name
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| HubError::invalid("blobName is null or empty."))?;
+        let blob_name = format!("{}/{name}", device.device);
+        if blob_name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+            let message = format!(
+                "blobName has to be 1 to {LONGEST_NAME} characters with the device's id, none of them a control character."
+            );
+            return Err(HubError::invalid(message));
+        }
+        let now = self.clock.unix_millis();
+        let expires_unix_millis = now + TOKEN_MILLIS;
+        let mut state = self.uploads.state();
+        state.under_way.retain(|_, upload| now < upload.expires_unix_millis + MEMORY_MILLIS);
+        let active = |upload: &&Upload| upload.device == device.device && now < upload.expires_unix_millis;
+        if state.under_way.values().filter(active).count() >= MOST_ACTIVE {
+            let message = format!("Number of active file upload requests cannot exceed {MOST_ACTIVE}");
+            return Err(HubError::new(ErrorCode::TOO_MANY_UPLOADS, message));
+        }
+        let correlation_id = Uuid::new_v4().to_string();
+        let upload =
+            Upload { device: device.device.clone(), blob_name: blob_name.clone(), expires_unix_millis };
+        state.under_way.insert(correlation_id.clone(), upload);
+        let sas_token = self.uploads.sas_token(&blob_name, expires_unix_millis);
+        Ok(Place { correlation_id, blob_name, sas_token })
+    }
+
+    /// A device tells how an upload has ended; `correlation_id` is that of the path, where it stands there.
+    ///
+    /// # Errors
+    /// 404001 and 403012 as [`HubState::start_upload`]; 400015 if no upload of the device has this correlation id,
+    /// 400016 if its time is over, 400019 if `isSuccess` or the rest has another type than expected.
+    pub async fn finish_upload(
+        &self,
+        device: &IdentityId,
+        correlation_id: Option<&str>,
+        body: &CompletionBody,
+    ) -> Result<(), HubError> {
+        self.check_uploads(device).await?;
+        let (is_success, status_code, status_description) = body.outcome()?;
+        let correlation_id = correlation_id.or_else(|| body.correlation_id.as_str()).unwrap_or_default();
+        let now = self.clock.unix_millis();
+        let mut state = self.uploads.state();
+        let upload = state.under_way.get(correlation_id).filter(|upload| upload.device == device.device);
+        let upload = upload.ok_or_else(|| {
+            let message =
+                format!("No file upload of '{}' has the correlation id '{correlation_id}'.", device.device);
+            HubError::new(ErrorCode::INVALID_UPLOAD, message)
+        })?;
+        if upload.expires_unix_millis <= now {
+            let message = format!("The time of the file upload '{correlation_id}' is over.");
+            return Err(HubError::new(ErrorCode::EXPIRED_UPLOAD, message));
+        }
+        let blob_name = upload.blob_name.clone();
+        state.under_way.remove(correlation_id);
+        let blob = self.uploads.blobs.get(&blob_name);
+        state.notifications.push_back(FileNotification {
+            device: device.device.clone(),
+            blob: blob.map(|blob| (blob.content.len(), blob.modified_unix_millis)),
+            blob_name,
+            is_success,
+            status_code,
+            status_description,
+            enqueued_unix_millis: now,
+        });
+        if state.notifications.len() > MOST_NOTIFICATIONS {
+            state.notifications.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn check_uploads(&self, device: &IdentityId) -> Result<(), HubError> {
+        let status = self.store.read(|state| state.get(device).map(|entity| entity.identity.status)).await?;
+        match status {
+            Some(Status::Enabled) => Ok(()),
+            Some(Status::Disabled) => {
+                let message = format!("The device '{}' is disabled.", device.device);
+                Err(HubError::new(ErrorCode::DEVICE_DISABLED, message))
+            }
+            None => Err(HubError::not_found(device)),
+        }
+    }
+}
+
+impl CompletionBody {
+    fn outcome(&self) -> Result<(bool, Option<i64>, Option<String>), HubError> {
+        let refuse = |what: &str| {
+            let message = format!("The body of a file upload notification has no {what}.");
+            HubError::new(ErrorCode::INVALID_UPLOAD_STATUS, message)
+        };
+        let is_success =
+            self.is_success.as_bool().ok_or_else(|| refuse("isSuccess that is true or false"))?;
+        let status_code = match &self.status_code {
+            Value::Null => None,
+            code => Some(code.as_i64().ok_or_else(|| refuse("statusCode that is a whole number"))?),
+        };
+        let description = match &self.status_description {
+            Value::Null => None,
+            text => Some(text.as_str().ok_or_else(|| refuse("statusDescription that is a text"))?.to_owned()),
+        };
+        Ok((is_success, status_code, description))
+    }
+}
