@@ -1,6 +1,7 @@
 """The native core. Private: use `ferrohub` and `azure.iot`."""
 
-from asyncio import Future
+import asyncio
+import concurrent.futures
 from collections.abc import Callable
 from typing import Any, Final, final
 
@@ -49,8 +50,8 @@ class Operation:
 
     def wait(self) -> Any:
         """Wait for the outcome. Raises CoreError."""
-    def start(self, mailbox: Mailbox, outcome: Future[Any]) -> None:
-        """Run it, and give the outcome to a future of the mailbox's event loop."""
+    def start(self, mailbox: Mailbox, outcome: asyncio.Future[Any] | concurrent.futures.Future[Any]) -> None:
+        """Run it, and give the outcome to a future of the mailbox's event loop or thread."""
     def cancel(self) -> None:
         """Nobody waits any more: what was not sent is not sent."""
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import weakref
+from itertools import islice
 
 from ferrohub._event_loops import EventLoop
 from ferrohub._frames import one_frame_async
-from ferrohub.service import errors
+from ferrohub.service import errors, fleet
 from ferrohub.service.calls.configurations import ConfigurationCalls
 from ferrohub.service.calls.devices import DeviceCalls
 from ferrohub.service.calls.digital_twins import DigitalTwinCalls
@@ -31,15 +32,19 @@ from ferrohub.service.response import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
     from typing import Any, Callable, TypeVar
 
     from typing_extensions import Concatenate, ParamSpec, Self
 
     from ferrohub.service.calls import Call
+    from ferrohub.service.calls.registry import Query
+    from ferrohub.service.fleet import Change, DeviceResult, Progress
+    from ferrohub.service.models import Twin
     from ferrohub.service.operation import Request
 
     Parameters = ParamSpec("Parameters")
+    Key = TypeVar("Key")
     Result = TypeVar("Result")
 
 __all__ = [
@@ -74,6 +79,25 @@ class AsyncServiceClient(Connection):
         except StopIteration as end:
             result: Result = end.value
             return result
+
+    async def run_many(
+        self, calls: Iterator[tuple[Key, Call[Result]]], at_once: int
+    ) -> AsyncIterator[tuple[Key, Result | Exception]]:
+        """Run calls, so many at once, and give each one's key and outcome as it ends."""
+        running: dict[asyncio.Task[Result], Key] = {}
+        try:
+            while True:
+                for key, call in islice(calls, at_once - len(running)):
+                    running[asyncio.create_task(self.run(call))] = key
+                if not running:
+                    return
+                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    key, error = running.pop(task), task.exception()
+                    yield key, error if isinstance(error, Exception) else task.result()
+        finally:
+            for task in running:
+                task.cancel()
 
     async def _send(self, request: Request) -> Response:
         operation = self.operation(request, await self.authorization.headers_awaited())
@@ -156,6 +180,43 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
     invoke_device_method = awaitable(MethodCalls.invoke_device_method)
     invoke_device_module_method = awaitable(MethodCalls.invoke_device_module_method)
     send_c2d_message = awaitable(MethodCalls.send_c2d_message)
+
+    async def query(
+        self, query: Query | str, *, page_size: int = fleet.LARGEST_PAGE, timeout: float | None = None
+    ) -> AsyncIterator[Any]:
+        """Every row of a query, `async for row in manager.query("SELECT * FROM devices")`, as without asyncio."""
+        token: str | None = None
+        while True:
+            rows, token = await self._query_page(query, token, page_size, timeout)
+            for row in rows:
+                yield row
+            if token is None:
+                return
+
+    def devices(self, *, timeout: float | None = None) -> AsyncIterator[Twin]:
+        """The twins of all devices: `get_devices` without its limit of 1000."""
+        return self.query(fleet.ALL_DEVICES, timeout=timeout)
+
+    @one_frame_async
+    async def bulk(
+        self,
+        changes: Iterable[Change],
+        *,
+        concurrency: int = 4,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> list[DeviceResult]:
+        """Create, update or delete any number of identities; arguments and results as of the blocking manager."""
+        bulk = fleet.Bulk(changes, progress, timeout)
+        async for expected, outcome in self._client.run_many(bulk.calls(), fleet.checked_concurrency(concurrency)):
+            bulk.note(expected, outcome)
+        return bulk.finish()
+
+    @one_frame_async
+    async def _query_page(
+        self, query: Query | str, token: str | None, page_size: int, timeout: float | None
+    ) -> tuple[list[Any], str | None]:
+        return await self._client.run(fleet.query_page(query, token, page_size, timeout))
 
 
 class IoTHubConfigurationManager(AsyncManager):

@@ -7,8 +7,9 @@ blocks; the one that awaits is in `ferrohub.service.aio`.
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
-from ferrohub._native import CoreError, ServiceTransport
+from ferrohub._native import CoreError, Mailbox, ServiceTransport
 from ferrohub.service import errors
 from ferrohub.service.operation import DEFAULT_TIMEOUT
 from ferrohub.service.response import Response
@@ -16,13 +17,16 @@ from ferrohub.service.retry import RetryPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeVar
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+    from typing import Any, TypeVar
 
     from ferrohub._native import Operation
     from ferrohub.service.authentication import Authorization
     from ferrohub.service.calls import Call
     from ferrohub.service.operation import Request
 
+    Key = TypeVar("Key")
     Result = TypeVar("Result")
 
 
@@ -71,6 +75,44 @@ class ServiceClient(Connection):
         except StopIteration as end:
             result: Result = end.value
             return result
+
+    def run_many(
+        self, calls: Iterator[tuple[Key, Call[Result]]], at_once: int
+    ) -> Iterator[tuple[Key, Result | Exception]]:
+        """Run calls, so many at once, and give each one's key and outcome as it ends. No threads."""
+        from concurrent.futures import Future  # slow to import, and needed here only
+
+        mailbox = Mailbox(errors.from_core)
+        waiting: dict[Future[Any], tuple[Key, Call[Result], Request, Operation]] = {}
+
+        def send(key: Key, call: Call[Result], request: Request) -> None:
+            operation = self.operation(request, self.authorization.headers())
+            future: Future[Any] = Future()
+            waiting[future] = (key, call, request, operation)
+            operation.start(mailbox, future)
+
+        try:
+            while True:
+                for key, call in islice(calls, at_once - len(waiting)):
+                    send(key, call, next(call))
+                if not waiting:
+                    return
+                mailbox.wait()
+                mailbox.drain()
+                for future in [future for future in waiting if future.done()]:
+                    key, call, request, _ = waiting.pop(future)
+                    outcome: Any
+                    try:
+                        send(key, call, call.send(Response(request, *future.result())))
+                        continue
+                    except StopIteration as end:
+                        outcome = end.value
+                    except Exception as error:  # noqa: BLE001 - it is the outcome
+                        outcome = error
+                    yield key, outcome
+        finally:
+            for *_, operation in waiting.values():
+                operation.cancel()
 
     def _send(self, request: Request) -> Response:
         operation = self.operation(request, self.authorization.headers())

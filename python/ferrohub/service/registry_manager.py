@@ -6,6 +6,7 @@ Its methods are declared in `ferrohub.service.calls`.
 from __future__ import annotations
 
 from ferrohub._frames import one_frame
+from ferrohub.service import fleet
 from ferrohub.service.calls.devices import DeviceCalls
 from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
@@ -15,11 +16,15 @@ from ferrohub.service.transport_type import TransportType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from typing_extensions import Self
 
     from ferrohub.service.authentication import AnyCredential
+    from ferrohub.service.calls.registry import Query
+    from ferrohub.service.fleet import Change, DeviceResult, Progress
+    from ferrohub.service.models import Twin
     from ferrohub.service.retry import RetryPolicy
 
 
@@ -115,3 +120,49 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
     invoke_device_method = blocking(MethodCalls.invoke_device_method)
     invoke_device_module_method = blocking(MethodCalls.invoke_device_module_method)
     send_c2d_message = blocking(MethodCalls.send_c2d_message)
+
+    def query(
+        self, query: Query | str, *, page_size: int = fleet.LARGEST_PAGE, timeout: float | None = None
+    ) -> Iterator[Any]:
+        """Every row of a query, `for row in manager.query("SELECT * FROM devices")`; pages are read as they are needed.
+
+        Rows are twins where the query selects all of them, else what it selects, as JSON. `page_size` is at most 1000;
+        `timeout` is for each page.
+        """
+        token: str | None = None
+        while True:
+            rows, token = self._query_page(query, token, page_size, timeout)
+            yield from rows
+            if token is None:
+                return
+
+    def devices(self, *, timeout: float | None = None) -> Iterator[Twin]:
+        """The twins of all devices: `get_devices` without its limit of 1000."""
+        return self.query(fleet.ALL_DEVICES, timeout=timeout)
+
+    @one_frame
+    def bulk(
+        self,
+        changes: Iterable[Change],
+        *,
+        concurrency: int = 4,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> list[DeviceResult]:
+        """Create, update or delete any number of identities, each as its `import_mode` says; one result for each.
+
+        They are cut into requests of 100, of which `concurrency` are on their way at once; throttled ones are sent
+        again. `progress(done, total)` is called after each (total is None for an iterator). An identity must stand
+        there once only. What the hub refuses is in the results, not raised; if it can't be reached or refuses the
+        caller, the rest is not sent.
+        """
+        bulk = fleet.Bulk(changes, progress, timeout)
+        for expected, outcome in self._client.run_many(bulk.calls(), fleet.checked_concurrency(concurrency)):
+            bulk.note(expected, outcome)
+        return bulk.finish()
+
+    @one_frame
+    def _query_page(
+        self, query: Query | str, token: str | None, page_size: int, timeout: float | None
+    ) -> tuple[list[Any], str | None]:
+        return self._client.run(fleet.query_page(query, token, page_size, timeout))
