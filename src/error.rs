@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Workload,
     /// No answer within the call's time.
     Timeout,
+    /// The service took a request and did not answer it in the time that it has for that.
+    NoAnswer,
     /// The call was cancelled, by `disconnect` or by its caller.
     Cancelled,
     /// The client has been shut down.

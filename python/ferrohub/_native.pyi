@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from ferrohub.device.options import ClientOptions
+from ferrohub.provisioning.options import ProvisioningOptions
 from ferrohub.service.retry import RetryPolicy
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Hub",
     "Mailbox",
     "Operation",
+    "ProvisioningClient",
     "ServiceTransport",
     "__version__",
     "cli_main",
@@ -109,6 +111,14 @@ class EdgeWorkload:
         """The CA certificates to trust, as PEM."""
     def sign(self, text: str) -> Operation:
         """The HMAC-SHA256 of a text with the module's key, in base64."""
+
+@final
+class ProvisioningClient:
+    """A device that asks for its hub."""
+
+    def __new__(cls, options: ProvisioningOptions) -> ProvisioningClient: ...
+    def register(self, payload: bytes, timeout: float | None) -> Operation:
+        """Register with this payload, which is JSON; the service's last answer, JSON too. Seconds; None waits."""
 
 @final
 class ServiceTransport:

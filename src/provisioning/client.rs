@@ -38,8 +38,8 @@ impl Client {
     /// # Errors
     /// Those of [`crate::mqtt::dial`]; `ConnectionDropped` if the connection is lost before the service is at work,
     /// or again and again; `Service` with the status of an answer that refuses, or that says the registration has
-    /// failed or is disabled; `Timeout` without an answer for 30 s, or after `timeout` (None: as long as it takes);
-    /// `ShutDown` once it has been assigned.
+    /// failed or is disabled; `NoAnswer` without an answer for 30 s, `Timeout` after `timeout` (None: as long as it
+    /// takes); `ShutDown` once it has been assigned.
     pub async fn register(&self, payload: &[u8], timeout: Option<Duration>) -> Result<Bytes> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut assigned = within(deadline, async { Ok(self.assigned.lock().await) }).await?;

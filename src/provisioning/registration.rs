@@ -203,7 +203,7 @@ async fn answered<T>(name: &str, asking: impl Future<Output = Result<T>>) -> Res
     outcome.unwrap_or_else(|_| {
         let text =
             format!("Operation timed out before provisioning service could respond for {name} operation");
-        Err(Error::new(ErrorKind::Timeout, text))
+        Err(Error::new(ErrorKind::NoAnswer, text))
     })
 }
 

@@ -12,18 +12,15 @@ use super::edge::EdgeWorkload;
 use super::errors::{CoreError, to_python};
 use super::mailbox::{Mailbox, kind_name};
 use super::operation::Operation;
+use super::options::{Certificate, ProxyOptions, identity, limit, proxy, seconds};
 use super::outbox::{self, Outbox};
 use super::roots::default_roots;
 use super::runtime;
 use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
 use crate::device::{Client, Credentials, Kind, Options, Token};
-use crate::error::{Error, ErrorKind, Result};
-use crate::net::{Proxy, ProxyKind};
+use crate::error::Result;
 use crate::protocol::properties;
-use crate::tls::{Identity, Roots, cipher_suites};
-
-/// Certificate chain and key as PEM, and the key's pass phrase.
-type Certificate = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+use crate::tls::{Roots, cipher_suites};
 
 /// What `ferrohub.device.options.ClientOptions` holds, field by field.
 #[derive(FromPyObject)]
@@ -37,7 +34,6 @@ struct ClientOptions {
     sastoken_ttl: u64,
     /// Its text, and when it expires.
     sastoken: Option<(String, u64)>,
-    /// PEM texts of certificate and private key, and the pass phrase.
     certificate: Option<Certificate>,
     /// Who signs, on IoT Edge.
     workload: Option<Py<EdgeWorkload>>,
@@ -77,9 +73,8 @@ impl ClientOptions {
     }
 
     fn credentials(&self) -> Result<Credentials> {
-        if let Some((certificate, key, pass_phrase)) = &self.certificate {
-            return Identity::from_pem(certificate, key, pass_phrase.as_deref())
-                .map(Credentials::Certificate);
+        if let Some(certificate) = &self.certificate {
+            return identity(certificate).map(Credentials::Certificate);
         }
         if let Some((text, expires)) = &self.sastoken {
             return Ok(Credentials::Token(Token::new(text.clone(), *expires)));
@@ -91,22 +86,6 @@ impl ClientOptions {
         let key = SasKey::from_base64(self.shared_access_key.as_deref().unwrap_or_default())?;
         Ok(Credentials::Key { key, ttl })
     }
-}
-
-/// A proxy's type, host, port, user name and password, as `ferrohub.device.options` takes them from a `ProxyOptions`.
-type ProxyOptions = (String, String, i64, Option<String>, Option<String>);
-
-fn proxy((kind, host, port, user_name, password): ProxyOptions) -> Result<Proxy> {
-    let invalid = |text: String| Error::new(ErrorKind::InvalidArgument, text);
-    let kind = match kind.as_str() {
-        "HTTP" => ProxyKind::Http,
-        "SOCKS4" => ProxyKind::Socks4,
-        "SOCKS5" => ProxyKind::Socks5,
-        other => return Err(invalid(format!("there is no proxy of the type {other:?}"))),
-    };
-    let port = u16::try_from(port)
-        .map_err(|error| invalid(format!("a proxy can't have the port {port}")).caused_by(error))?;
-    Ok(Proxy { kind, host, port, user_name, password })
 }
 
 /// A device's or module's connection; private to `ferrohub.device`. Times are in seconds, None waits without end.
@@ -332,18 +311,6 @@ fn kind_of(name: &str) -> PyResult<Kind> {
     let kinds = [Kind::DesiredPatch, Kind::Message, Kind::Method, Kind::Event];
     let found = kinds.into_iter().find(|kind| kind_name(*kind) == name);
     found.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("no kind is called {name:?}")))
-}
-
-fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
-    let refuse = |error: Error| pyo3::exceptions::PyValueError::new_err(error.message().to_owned());
-    timeout.map(seconds).transpose().map_err(refuse)
-}
-
-pub(super) fn seconds(number: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(number).map_err(|error| {
-        Error::new(ErrorKind::InvalidArgument, format!("a time of {number:e} s is not possible"))
-            .caused_by(error)
-    })
 }
 
 /// The parts of a connection string; `CoreError` with the broken rule's name, and the part's number or key.

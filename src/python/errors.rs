@@ -41,6 +41,7 @@ fn kind_name(kind: ErrorKind) -> String {
         ErrorKind::Proxy => "proxy",
         ErrorKind::Workload => "workload",
         ErrorKind::Timeout => "timeout",
+        ErrorKind::NoAnswer => "no_answer",
         ErrorKind::Cancelled => "cancelled",
         ErrorKind::ShutDown => "shut_down",
         ErrorKind::System => "system",

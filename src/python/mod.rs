@@ -9,7 +9,9 @@ mod errors;
 mod hub;
 mod mailbox;
 mod operation;
+mod options;
 mod outbox;
+mod provisioning;
 mod roots;
 mod runtime;
 mod service;
@@ -27,6 +29,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mailbox::register(module)?;
     operation::register(module)?;
     outbox::register(module)?;
+    provisioning::register(module)?;
     runtime::register(module)?;
     service::register(module)?;
     Ok(())

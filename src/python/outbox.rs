@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 
-use super::device::seconds;
 use super::errors::to_python;
+use super::options::seconds;
 use crate::device::{OutboxCounts, OutboxOptions, WhenFull, recover_outbox as recover};
 use crate::error::{Error, ErrorKind, Result};
 

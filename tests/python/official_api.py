@@ -19,8 +19,6 @@ PACKAGES = ("azure.iot.device", "azure.iot.hub")
 
 # Names that are not there yet. A name that has been built must go from here.
 NOT_BUILT = {
-    "azure.iot.device.ProvisioningDeviceClient",
-    "azure.iot.device.aio.ProvisioningDeviceClient",
     *(
         f"azure.iot.device.{client}"
         for where in ("", "aio.")

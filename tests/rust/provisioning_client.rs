@@ -189,7 +189,7 @@ async fn a_service_that_does_not_answer_is_waited_for_half_a_minute() {
         let error = call.await.unwrap().unwrap_err();
         let took = start.elapsed();
         tokio::time::resume();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(error.kind(), ErrorKind::NoAnswer);
         let text =
             format!("Operation timed out before provisioning service could respond for {name} operation");
         assert_eq!(error.message(), text);

@@ -11,9 +11,12 @@ from ferrohub.device import internal_exceptions as internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ferrohub._native import Operation
+
+    Sentences = Mapping[str, str]
 
 # kind of the core -> public class, the official sentence, the class of the cause
 _KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
@@ -58,27 +61,32 @@ _KINDS: dict[str, tuple[type[Exception], str, type[Exception]]] = {
         "Could not complete operation before timeout",
         internal.OperationTimeout,
     ),
+    "no_answer": (exceptions.NoAnswerError, "Unexpected failure", exceptions.ServiceError),
 }
+_NO_OTHERS: Sentences = {}
 
 # What no official package knows has no official sentence.
 _OUTBOX: dict[str, type[Exception]] = {"outbox": exceptions.OutboxError, "outbox_full": exceptions.OutboxFullError}
 
 
 class translated:  # noqa: N801 - reads as `with translated():`
-    """Within it, errors of the core become public ones."""
+    """Within it, errors of the core become public ones; `sentences` are other ones for some kinds."""
+
+    def __init__(self, sentences: Sentences = _NO_OTHERS) -> None:
+        self._sentences = sentences
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, CoreError):
-            failure = public_error(error)
+            failure = public_error(error, self._sentences)
             raise failure from failure.__cause__
 
 
-def wait(operation: Operation) -> Any:
+def wait(operation: Operation, sentences: Sentences = _NO_OTHERS) -> Any:
     """Wait for an operation of the core; its errors become public ones."""
-    with translated():
+    with translated(sentences):
         return operation.wait()
 
 
@@ -91,18 +99,18 @@ def outcome(operation: Operation) -> Exception | None:
     return None
 
 
-def public_error(error: CoreError) -> Exception:
+def public_error(error: CoreError, sentences: Sentences = _NO_OTHERS) -> Exception:
     """The exception that programs know, with its cause."""
-    failure, cause = _public(*error.args)
+    failure, cause = _public(*error.args, sentences)
     failure.__cause__ = cause
     return failure
 
 
-def _public(kind: str, message: str, causes: list[str]) -> tuple[Exception, Exception | None]:
+def _public(kind: str, message: str, causes: list[str], sentences: Sentences) -> tuple[Exception, Exception | None]:
     detail = ": ".join([message, *causes])
     if kind in _KINDS:
         public, sentence, cause = _KINDS[kind]
-        return public(f"{sentence}: {detail}"), cause(detail)
+        return public(f"{sentences.get(kind, sentence)}: {detail}"), cause(detail)
     if kind in _OUTBOX:
         return _OUTBOX[kind](detail), None
     if kind == "shut_down":

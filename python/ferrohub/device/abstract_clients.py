@@ -30,7 +30,8 @@ from ferrohub._frames import one_frame
 from ferrohub._native import DeviceClient
 from ferrohub.device import exceptions
 from ferrohub.device._errors import translated
-from ferrohub.device.options import ClientOptions, required_text
+from ferrohub.device.connection_options import required_text
+from ferrohub.device.options import ClientOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

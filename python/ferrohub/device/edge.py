@@ -15,7 +15,7 @@ from ferrohub._native import CoreError, EdgeWorkload
 from ferrohub.device._errors import public_error
 from ferrohub.device.auth.sastoken import RenewableSasToken, SasTokenError
 from ferrohub.device.auth.signing_mechanism import SigningMechanism
-from ferrohub.device.options import USER_AGENT
+from ferrohub.device.connection_options import USER_AGENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -71,5 +71,9 @@ class OutboxFullError(OutboxError):
     """The outbox has no room for the message, which was not stored."""
 
 
+class NoAnswerError(ClientError, OperationTimeout):
+    """The service took a request and did not answer. Programs see a ClientError, as observed, and OperationTimeout."""
+
+
 class ShutDownError(ClientError, internal.PipelineNotRunning):
     """The client was shut down. Programs see a ClientError, as documented, and PipelineNotRunning, as observed."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from ferrohub import _connection_strings as connection_strings
-from ferrohub._native import __version__
-from ferrohub.device.constant import DIGITAL_TWIN_PREFIX, MAX_KEEP_ALIVE_SECS
+from ferrohub.device import connection_options
+from ferrohub.device.connection_options import MAX_INTERVAL_SECONDS, ConnectionOptions, required_text
+from ferrohub.device.constant import DIGITAL_TWIN_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,25 +13,12 @@ if TYPE_CHECKING:
 
     from ferrohub._native import EdgeWorkload
     from ferrohub.device.given_token import GivenToken
-    from ferrohub.device.proxy_options import ProxyOptions
     from ferrohub.device.x509 import X509
     from ferrohub.outbox import Outbox
 
-# threading.TIMEOUT_MAX, without importing threading: what a lock can wait at most.
-MAX_INTERVAL_SECONDS = 9223372036.0
-
-USER_AGENT = f"ferrohub/{__version__} (python {'.'.join(map(str, sys.version_info[:3]))}; {sys.platform})"
-"""What clients say they are, before the product's own text."""
-
 _DEFAULTS: dict[str, Any] = {
-    "server_verification_cert": None,
-    "gateway_hostname": None,
-    "cipher": "",
-    "websockets": False,
-    "proxy_options": None,
+    **connection_options.DEFAULTS,
     "product_info": "",
-    "sastoken_ttl": 3600,
-    "keep_alive": 60,
     "auto_connect": True,
     "connection_retry": True,
     "connection_retry_interval": 10,
@@ -42,29 +28,19 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-class ClientOptions:
+class ClientOptions(ConnectionOptions):
     """The options of one client, read field by field by the core.
 
     Raises TypeError and ValueError for what can't be used, KeyError for a service's connection string.
     """
 
     host_name: str
-    gateway_host_name: str | None
     device_id: str
     module_id: str | None = None
-    # One of these four; the token with its expiry, the certificate with its private key and pass phrase.
-    shared_access_key: str | None = None
+    # A token or IoT Edge's workload API in place of key and certificate; the token with its expiry.
     sastoken: tuple[str, int] | None = None
-    certificate: tuple[bytes, bytes, bytes | None] | None = None
     workload: EdgeWorkload | None = None
-    sastoken_ttl: int
-    user_agent: str
     model_id: str | None
-    server_verification_cert: str | None
-    cipher_suites: list[str] | None
-    websockets: bool
-    proxy: tuple[str, str, int, str | None, str | None] | None
-    keep_alive: int
     auto_connect: bool
     connection_retry: bool
     connection_retry_interval: float
@@ -77,21 +53,17 @@ class ClientOptions:
             if name not in _DEFAULTS or name in excluded:
                 raise TypeError(f"Unsupported keyword argument: '{name}'")
         values = {**_DEFAULTS, **arguments}
-        self.server_verification_cert = _pem_text(values["server_verification_cert"])
-        self.gateway_host_name = values["gateway_hostname"] or None
-        self.cipher_suites = _cipher_suites(values["cipher"])
-        self.proxy = _proxy(values["proxy_options"])
+        super().__init__(values)
         self.outbox = _outbox(values["outbox"])
-        self.sastoken_ttl = _time_to_live(values["sastoken_ttl"])
-        self.keep_alive = _keep_alive(values["keep_alive"])
         self.operation_timeout = _operation_timeout(values["operation_timeout"])
         self.connection_retry_interval = _retry_interval(values["connection_retry_interval"])
-        for name in ("websockets", "auto_connect", "connection_retry", "ensure_desired_properties"):
+        for name in ("auto_connect", "connection_retry", "ensure_desired_properties"):
             setattr(self, name, bool(values[name]))
         product_info = str(values["product_info"])
         is_model = product_info.startswith(DIGITAL_TWIN_PREFIX)
         self.model_id = product_info if is_model else None
-        self.user_agent = USER_AGENT if is_model else USER_AGENT + product_info
+        if not is_model:
+            self.user_agent += product_info
 
     @classmethod
     def from_connection_string(cls, connection_string: str, arguments: dict[str, Any]) -> ClientOptions:
@@ -119,8 +91,7 @@ class ClientOptions:
         """The parts of a connection string, one by one."""
         options = cls(arguments)
         options._identify(hostname, device_id, None)
-        key = symmetric_key.decode() if isinstance(symmetric_key, bytes) else symmetric_key
-        options.shared_access_key = required_text("symmetric_key", key)
+        options._use_key(symmetric_key)
         return options
 
     @classmethod
@@ -138,9 +109,7 @@ class ClientOptions:
         """Reads the certificate's files. Raises OSError too, such as FileNotFoundError."""
         options = cls(arguments, "sastoken_ttl")
         options._identify(hostname, device_id, module_id)
-        if x509 is None:
-            raise ValueError("One of either 'sastoken' or 'x509' must be provided")
-        options.certificate = x509.read()
+        options._use_certificate(x509)
         return options
 
     @classmethod
@@ -168,22 +137,6 @@ class ClientOptions:
         self.module_id = None if module_id is None else required_text("module_id", module_id)
 
 
-def required_text(name: str, value: Any) -> str:
-    """An argument that must be a str with something in it. Raises TypeError and ValueError."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if not value:
-        raise ValueError(f"{name} must not be empty")
-    return value
-
-
-def _proxy(value: ProxyOptions | None) -> tuple[str, str, int, str | None, str | None] | None:
-    if value is None:
-        return None
-    address = required_text("proxy_addr", value.proxy_address)
-    return value.proxy_type, address, value.proxy_port, value.proxy_username, value.proxy_password
-
-
 def _outbox(value: Any) -> Outbox | None:
     if value is None:
         return None
@@ -192,48 +145,6 @@ def _outbox(value: Any) -> Outbox | None:
     if not isinstance(value, Outbox):
         raise TypeError(f"outbox must be a ferrohub.Outbox, not {type(value).__name__}")
     return value
-
-
-def _pem_text(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise TypeError("'server_verification_cert' must be a str with certificates in PEM, not a path or bytes")
-    return value
-
-
-def _cipher_suites(cipher: Any) -> list[str] | None:
-    """The names in a cipher list, which may hold patterns such as `ECDHE+AESGCM`: OpenSSL knows them all."""
-    if isinstance(cipher, list):
-        cipher = ":".join(cipher)
-    elif not isinstance(cipher, str):
-        raise TypeError("Invalid type for 'cipher'")
-    if not cipher:
-        return None
-    import ssl  # here: it is heavy, and few programs name ciphers
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_ciphers(cipher.upper().replace("_", "-"))
-    # A list never restricts TLS 1.3, whose suites always come first.
-    return [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
-
-
-def _time_to_live(value: Any) -> int:
-    if not isinstance(value, (int, float)):
-        raise TypeError("Invalid type for 'sastoken_ttl'. Must be a numeric value.")
-    return int(min(max(0, value), MAX_INTERVAL_SECONDS))
-
-
-def _keep_alive(value: Any) -> int:
-    try:
-        seconds = int(value)
-    except (ValueError, TypeError):
-        raise TypeError("Invalid type for 'keep alive'. Must be a numeric value.") from None
-    if seconds <= 0:
-        raise ValueError("'keep alive' must be greater than 0")
-    if seconds > MAX_KEEP_ALIVE_SECS:
-        raise ValueError("'keep_alive' cannot exceed 1740 seconds (29 minutes)")
-    return seconds
 
 
 def _operation_timeout(value: Any) -> float | None:

@@ -13,14 +13,16 @@ import pytest
 DEVICE = "azure.iot.device"
 
 PATHS = {
-    "azure.iot.device": "IoTHubDeviceClient IoTHubModuleClient Message MethodRequest MethodResponse RegistrationResult"
-    " X509 ProxyOptions",
+    "azure.iot.device": "IoTHubDeviceClient IoTHubModuleClient Message MethodRequest MethodResponse"
+    " ProvisioningDeviceClient RegistrationResult X509 ProxyOptions",
     "azure.iot.device.iothub": "IoTHubDeviceClient IoTHubModuleClient Message MethodRequest MethodResponse",
     "azure.iot.device.iothub.sync_clients": "GenericIoTHubClient IoTHubDeviceClient IoTHubModuleClient",
     "azure.iot.device.iothub.models": "Message MethodRequest MethodResponse",
     "azure.iot.device.iothub.models.message": "Message",
     "azure.iot.device.iothub.models.methods": "MethodRequest MethodResponse",
-    "azure.iot.device.provisioning": "RegistrationResult",
+    "azure.iot.device.provisioning": "ProvisioningDeviceClient RegistrationResult",
+    "azure.iot.device.provisioning.abstract_provisioning_device_client": "AbstractProvisioningDeviceClient",
+    "azure.iot.device.provisioning.provisioning_device_client": "ProvisioningDeviceClient",
     "azure.iot.device.provisioning.models": "RegistrationResult",
     "azure.iot.device.provisioning.models.registration_result": "RegistrationResult RegistrationState",
     "azure.iot.device.common": "X509 ProxyOptions",

@@ -10,6 +10,7 @@ from ferrohub.device.message import Message
 from ferrohub.device.methods import MethodRequest, MethodResponse
 from ferrohub.device.proxy_options import ProxyOptions
 from ferrohub.device.x509 import X509
+from ferrohub.provisioning.clients import ProvisioningDeviceClient
 from ferrohub.provisioning.registration_result import RegistrationResult
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Message",
     "MethodRequest",
     "MethodResponse",
+    "ProvisioningDeviceClient",
     "ProxyOptions",
     "RegistrationResult",
 ]

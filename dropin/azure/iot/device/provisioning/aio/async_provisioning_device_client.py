@@ -1,0 +1,3 @@
+"""The asyncio client."""
+
+from ferrohub.provisioning.aio import ProvisioningDeviceClient as ProvisioningDeviceClient

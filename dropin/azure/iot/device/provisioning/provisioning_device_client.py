@@ -1,0 +1,3 @@
+"""The synchronous client."""
+
+from ferrohub.provisioning.clients import ProvisioningDeviceClient as ProvisioningDeviceClient
