@@ -83,10 +83,31 @@ class Faults:
         """Answer SUBSCRIBE with a failure for every filter."""
         return self._order({"kind": "refuse_subscriptions"}, device_id, module_id)
 
+    def fail_registrations(
+        self, registration_id: str | None = None, *, code: int = 400209, message: str = "Custom allocation failed."
+    ) -> Fault:
+        """Have registrations with the provisioning service fail, with this error code and reason."""
+        return self._order_outcome(registration_id, outcome="failed", code=code, message=message)
+
+    def throttle_registrations(self, registration_id: str | None = None, *, retry_after: int = 1) -> Fault:
+        """Answer every request to the provisioning service with 429 and this pause in seconds."""
+        return self._order_outcome(registration_id, outcome="throttled", retry_after=retry_after)
+
+    def stall_registrations(self, registration_id: str | None = None, *, retry_after: int = 1) -> Fault:
+        """Have the provisioning service be at work without end; devices ask again after the pause, in seconds."""
+        return self._order_outcome(registration_id, outcome="assigning", retry_after=retry_after)
+
+    def ignore_registrations(self, registration_id: str | None = None) -> Fault:
+        """Give requests to the provisioning service no answer."""
+        return self._order_outcome(registration_id, outcome="unanswered")
+
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _tell(self, call: str, device_id: str | None, module_id: str | None) -> Exception | None:
         return _check(device_id, module_id) or self._ask(call=call, device=device_id or "", module=module_id)[1]
+
+    def _order_outcome(self, registration_id: str | None, **outcome: Any) -> Fault:
+        return self._order({"kind": "registrations", **outcome}, registration_id, None)
 
     def _order(self, fault: dict[str, Any], device_id: str | None, module_id: str | None) -> Fault:
         if (error := _check(device_id, module_id)) is not None:

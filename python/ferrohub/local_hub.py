@@ -14,6 +14,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ferrohub import _hub_handles as handles
+from ferrohub._hub_dps import Dps, Enrollment, Registered, derive_key
 from ferrohub._hub_edge import EdgeWorkload
 from ferrohub._hub_events import Events, TelemetryMessage, telemetry_message
 from ferrohub._hub_faults import Fault, Faults
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["EdgeWorkload", "Fault", "Faults", "FileNotification", "LocalHub", "TelemetryMessage"]
+__all__ = [
+    "Dps",
+    "EdgeWorkload",
+    "Enrollment",
+    "Fault",
+    "Faults",
+    "FileNotification",
+    "LocalHub",
+    "Registered",
+    "TelemetryMessage",
+    "derive_key",
+]
 
 # JSON has no infinity.
 A_LONG_TIME = 1e9
@@ -145,6 +157,18 @@ class LocalHub:
         """The service connection string, of the policy `iothubowner`."""
         connection_string: str = self._described("connectionString")
         return connection_string
+
+    @property
+    def provisioning_host(self) -> str:
+        """What devices give as the provisioning host, with the port unless it is a usual one."""
+        provisioning_host: str = self._described("provisioningHost")
+        return provisioning_host
+
+    @property
+    def id_scope(self) -> str:
+        """What devices give as the id scope: the same for every local hub."""
+        id_scope: str = self._described("idScope")
+        return id_scope
 
     @property
     def ca_file(self) -> str:
@@ -284,6 +308,13 @@ class LocalHub:
         if error is not None:
             raise error
         return [file_notification(notification) for notification in answer]
+
+    # --- provisioning devices --------------------------------------------------------------------------------------
+
+    @property
+    def dps(self) -> Dps:
+        """The provisioning service: who may register, and who has."""
+        return Dps(self._ask)
 
     # --- spoiling it ----------------------------------------------------------------------------------------------
 

@@ -5,11 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::hub_to_ask::{HubToAsk, ask, failure};
+use super::hub_to_ask::{HubToAsk, ask, error_code, failure, refusal};
 use crate::auth::quote_component;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Request, Response};
-use crate::protocol::refusal::Refusal;
+use crate::http::Request;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CloudToDevice {
@@ -48,8 +47,8 @@ impl Send {
             ask(&hub, Request::new("POST", target, &[], Some(Bytes::from(body.to_string())))?).await?;
         match response.status {
             204 => Ok(()),
-            403 | 413 => Err(refusal(&response)),
-            404 if !names_no_device(&response) => {
+            403 | 413 => Err(refusal(&response, "message")),
+            404 if error_code(&response) != Some("DeviceNotFound") => {
                 let text =
                     "the hub is not a local one, or an older one: others take such messages over AMQP only";
                 Err(Error::new(ErrorKind::Service(404), text))
@@ -57,18 +56,6 @@ impl Send {
             _ => Err(failure(&response, &self.device)),
         }
     }
-}
-
-/// Whether a 404 means the device and not the path.
-fn names_no_device(response: &Response) -> bool {
-    response.headers.iter().any(|(name, value)| name == "iothub-errorcode" && value == "DeviceNotFound")
-}
-
-/// The hub's own words, without its code.
-fn refusal(response: &Response) -> Error {
-    let text =
-        Refusal::read(&response.body).map_or_else(|| response.reason.clone(), |refusal| refusal.message);
-    Error::new(ErrorKind::Service(response.status), format!("the hub refused the message: {text}"))
 }
 
 fn property(text: &str) -> std::result::Result<(String, String), &'static str> {

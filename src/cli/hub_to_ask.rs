@@ -7,6 +7,7 @@ use crate::auth::{ConnectionString, SasKey};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response};
+use crate::protocol::refusal::Refusal;
 use crate::service::{Credentials, RetryPolicy, Transport};
 use crate::tls::Roots;
 
@@ -70,4 +71,17 @@ pub(super) fn failure(response: &Response, name: &str) -> Error {
         status => format!("the hub answered {status} {}", response.reason),
     };
     Error::new(ErrorKind::Service(response.status), text)
+}
+
+/// The hub's own words about what it refused, without its code.
+pub(super) fn refusal(response: &Response, what: &str) -> Error {
+    let text =
+        Refusal::read(&response.body).map_or_else(|| response.reason.clone(), |refusal| refusal.message);
+    Error::new(ErrorKind::Service(response.status), format!("the hub refused the {what}: {text}"))
+}
+
+/// The name of the error in an answer: why a path was not found, or what.
+pub(super) fn error_code(response: &Response) -> Option<&str> {
+    let mut headers = response.headers.iter();
+    headers.find(|(name, _)| name == "iothub-errorcode").map(|(_, value)| value.as_str())
 }

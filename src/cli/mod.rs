@@ -5,6 +5,7 @@
 mod attached;
 mod c2d;
 mod connection_string;
+mod dps;
 mod hub_to_ask;
 mod output;
 mod signals;
@@ -34,6 +35,9 @@ enum Command {
     /// Send cloud-to-device messages through a local hub
     #[command(subcommand)]
     C2d(c2d::CloudToDevice),
+    /// Say who may register with a local hub's provisioning service
+    #[command(subcommand)]
+    Dps(dps::Provisioning),
 }
 
 /// Run the command; the exit code is 0 for success, 1 for an error, 2 for bad arguments.
@@ -68,6 +72,7 @@ fn execute(command: Command) -> Result<u8> {
             Command::Up(up) => up.run().await,
             Command::ConnectionString(command) => command.run().await.map(|()| 0),
             Command::C2d(command) => command.run().await.map(|()| 0),
+            Command::Dps(command) => command.run().await.map(|()| 0),
         }
     });
     // A thread may still wait for the terminal; it ends with the process.

@@ -152,7 +152,8 @@ fn introduce(hub: &Hub) {
          export SSL_CERT_FILE={ca_file}\n  \
          export REQUESTS_CA_BUNDLE={ca_file}\n\n\
          Next, in a second terminal:\n  \
-         ferrohub connection-string DEVICE [MODULE]    what a device or module connects with\n",
+         ferrohub connection-string DEVICE [MODULE]    what a device or module connects with\n  \
+         ferrohub dps enroll REGISTRATION_ID           have a device provisioned\n",
         hub.host_name(),
         hub.port(),
         hub.connection_string(),

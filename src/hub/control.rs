@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::HubError;
+use super::dps::{ID_SCOPE, NewEnrollment};
 use super::faults::Fault;
 use super::messages::NewMessage;
 use super::server::Hub;
@@ -18,6 +19,7 @@ use super::telemetry::TelemetryMessage;
 use super::uploads::FileNotification;
 use super::x509::ca_certificates;
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
 
 /// `{"id": 1, "call": "wait_subscribed", "device": "d", "module": "m", "topic": "…", "timeout": 30}`; the
@@ -34,7 +36,7 @@ struct Request {
     /// Seconds.
     #[serde(default)]
     timeout: f64,
-    /// Of a blob.
+    /// Of a blob or an enrollment.
     #[serde(default)]
     name: String,
     /// The input of a module.
@@ -45,6 +47,7 @@ struct Request {
     #[serde(default)]
     from: u64,
     fault: Option<Fault>,
+    enrollment: Option<NewEnrollment>,
     /// Of a fault or workload API.
     number: Option<u64>,
     /// Of a socket.
@@ -88,6 +91,12 @@ enum Call {
     DropConnections,
     /// Null, when the sessions of the identity, or of all, are forgotten.
     LoseSessions,
+    /// The enrollment: an object with its `id` and keys.
+    Enroll,
+    /// All enrollments, with the registrations by each: a list of objects.
+    Enrollments,
+    /// Null, when the enrollment of this name is removed.
+    RemoveEnrollment,
     /// Null, when the hub's clock is moved by these seconds.
     MoveClock,
     /// Null, when certificates of these CAs stand for devices.
@@ -105,6 +114,8 @@ impl Hub {
         json!({
             "port": self.port(),
             "hostName": self.host_name(),
+            "provisioningHost": self.address(),
+            "idScope": ID_SCOPE,
             "connectionString": self.connection_string(),
             "caFile": self.ca_pem_path(),
             "notes": self.notes(),
@@ -148,6 +159,9 @@ impl Hub {
             Call::Telemetry => Ok(self.telemetry().iter().map(telemetry_json).collect()),
             Call::OrderFault | Call::ClearFaults | Call::DropConnections | Call::LoseSessions => {
                 self.spoil(request).await
+            }
+            Call::Enroll | Call::Enrollments | Call::RemoveEnrollment => {
+                self.provide(request).await.map_err(|error| refused(&error))
             }
             Call::MoveClock => {
                 let millis = Duration::try_from_secs_f64(request.seconds.abs())
@@ -227,6 +241,19 @@ impl Hub {
         Ok(Value::Null)
     }
 
+    /// What concerns the provisioning service.
+    async fn provide(&self, request: Request) -> std::result::Result<Value, HubError> {
+        let (hub, name) = (self.state(), request.name);
+        match (request.call, request.enrollment) {
+            (Call::Enroll, Some(enrollment)) => Ok(hub.enroll(&name, enrollment).await?.describe(&[])),
+            (Call::RemoveEnrollment, _) => hub.remove_enrollment(&name).await.map(|()| Value::Null),
+            _ => {
+                let all = hub.enrollments().await?;
+                Ok(all.iter().map(|(enrollment, by)| enrollment.describe(by)).collect())
+            }
+        }
+    }
+
     async fn wait_subscribed_for(&self, id: &IdentityId, topic: &str, seconds: f64) -> Result<()> {
         tokio::time::timeout(self::seconds(seconds), self.wait_subscribed(id, topic)).await.map_err(|_| {
             let text = format!("{id} did not subscribe to {topic} within {seconds} s");
@@ -251,6 +278,9 @@ fn seconds(seconds: f64) -> Duration {
 fn refused(error: &HubError) -> Error {
     let status = error.code().status();
     let text = match status {
+        404 if error.code() == ErrorCode::REGISTRATION_NOT_FOUND => {
+            format!("the provisioning service has no enrollment {}", error.message())
+        }
         404 => format!("the hub has no identity {}: create it first", error.message()),
         _ => error.message().to_owned(),
     };

@@ -39,6 +39,33 @@ pub enum Fault {
     DuplicatePubacks,
     /// SUBSCRIBE is answered with 0x80 for every filter.
     RefuseSubscriptions,
+    /// Devices that ask the provisioning service for their hub get none. They are named by their registration ids.
+    Registrations(RegistrationFault),
+}
+
+/// What becomes of registrations.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum RegistrationFault {
+    /// Nothing is said to requests.
+    Unanswered,
+    /// Every request is answered with 429, and these seconds as the pause before the next.
+    Throttled {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// The service is at work and goes on being so.
+    Assigning {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// They fail.
+    Failed {
+        /// The error code in the state of the registration.
+        code: u32,
+        /// The reason there.
+        message: String,
+    },
 }
 
 /// What becomes of an acknowledgement.
@@ -170,6 +197,15 @@ impl Faults {
             _ => None,
         });
         ordered.unwrap_or(Acknowledgement::Sent)
+    }
+
+    /// What becomes of the registration with this id.
+    pub(super) fn of_registration(&self, registration_id: &str) -> Option<RegistrationFault> {
+        let id = IdentityId::device(registration_id).ok()?;
+        self.0.borrow().newest(&id, |fault| match fault {
+            Fault::Registrations(outcome) => Some(outcome.clone()),
+            _ => None,
+        })
     }
 
     pub(super) fn refuses_subscriptions(&self, id: &IdentityId) -> bool {

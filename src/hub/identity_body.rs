@@ -108,13 +108,19 @@ fn symmetric_keys(primary: Option<String>, secondary: Option<String>) -> Result<
         (Some(primary), Some(secondary)) => SymmetricKeys { primary, secondary },
         _ => return Err(HubError::invalid("Either no keys or both keys can be set.")),
     };
+    check_keys(&keys)?;
+    Ok(keys)
+}
+
+/// Keys are base64 of 16 to 64 bytes.
+pub(super) fn check_keys(keys: &SymmetricKeys) -> Result<(), HubError> {
     for key in [&keys.primary, &keys.secondary] {
         let length = STANDARD.decode(key).map(|key| key.len());
         if !length.is_ok_and(|length| KEY_LENGTHS.contains(&length)) {
             return Err(HubError::invalid("Invalid device key length: keys are base64 of 16 to 64 bytes."));
         }
     }
-    Ok(keys)
+    Ok(())
 }
 
 fn check_thumbprints(thumbprints: &Thumbprints) -> Result<(), HubError> {

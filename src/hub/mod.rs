@@ -5,6 +5,7 @@
 //! - `registry`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
 //!   [`HubState`].
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
+//! - [`dps`]: the provisioning service, which gives devices their place in this hub.
 //!
 //! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
 //! the certificates of `certificates`; [`connections`] is where the two meet. `workload` is what IoT Edge has beside. [`control`] is for the owner,
@@ -18,6 +19,7 @@ pub mod connections;
 pub mod control;
 mod counters;
 mod data_file;
+pub mod dps;
 mod endpoint;
 pub mod entity;
 pub mod error;
@@ -72,6 +74,8 @@ const FIRST_BYTES_DEADLINE: Duration = Duration::from_secs(10);
 pub struct HubSettings {
     /// Its host name, without a port.
     pub host_name: String,
+    /// The same as clients are to know it: with the port, unless it is a usual one.
+    pub address: String,
     /// The key of the policy `iothubowner`.
     pub owner_key: OwnerKey,
     /// Where it keeps its state; in memory if nowhere.
@@ -86,6 +90,7 @@ impl Default for HubSettings {
     fn default() -> Self {
         let host_name = "localhost".to_owned();
         Self {
+            address: host_name.clone(),
             host_name,
             owner_key: OwnerKey::WellKnown,
             data: None,
@@ -98,6 +103,8 @@ impl Default for HubSettings {
 /// One hub: its state, and what its endpoints share. Clones are handles to the same hub.
 #[derive(Clone)]
 pub struct HubState {
+    /// The host name that devices are sent to, with the port unless it is a usual one.
+    pub address: Arc<str>,
     /// Who may do what, and the hub's names.
     pub access: Arc<Access>,
     /// What tells the time.
@@ -132,6 +139,7 @@ impl HubState {
             None => (Store::in_memory(), new),
         };
         Ok(Self {
+            address: settings.address.as_str().into(),
             access: Arc::new(Access::new(&record.host_name, &record.owner_key)?),
             clock: settings.clock.clone(),
             store,

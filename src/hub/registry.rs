@@ -196,7 +196,12 @@ impl HubState {
         change.await
     }
 
-    fn close_connections(&self, transaction: &mut Transaction<'_>, id: &IdentityId, reason: &'static str) {
+    pub(super) fn close_connections(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        reason: &'static str,
+    ) {
         let (connections, id) = (self.connections.clone(), id.clone());
         transaction.then(move |_| connections.close(&id, reason));
     }
@@ -216,7 +221,8 @@ impl HubState {
     }
 }
 
-fn create(
+/// Add a device or module, or put a new one in its place.
+pub(super) fn create(
     transaction: &mut Transaction<'_>,
     id: &IdentityId,
     body: IdentityBody,

@@ -59,8 +59,6 @@ pub struct HubOptions {
 pub struct Hub {
     state: HubState,
     port: u16,
-    /// The host name in connection strings, with the port unless REST answers on 443 too.
-    address: String,
     ca_file: PathBuf,
     notes: Vec<String>,
     workloads: Workloads,
@@ -92,6 +90,8 @@ impl Hub {
         };
         let state = HubState::open(&HubSettings {
             host_name: host.to_owned(),
+            // Without the port if REST answers on 443 too.
+            address: address(host, (!ports.https).then_some(ports.main)),
             owner_key: key,
             data: options.data.clone(),
             clock: options.clock.clone(),
@@ -101,7 +101,6 @@ impl Hub {
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
         let server = tokio::spawn(accept_all(ports.listeners, endpoint, state.connections.clone(), stop));
         Ok(Self {
-            address: address(host, (!ports.https).then_some(ports.main)),
             port: ports.main,
             notes: ports.note.into_iter().chain(certificate.note).collect(),
             ca_file: certificate.ca_file,
@@ -124,12 +123,18 @@ impl Hub {
         self.state.access.host_name()
     }
 
+    /// Its host name as clients are to know it: with the port, unless it is a usual one.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.state.address
+    }
+
     /// The connection string of the policy `iothubowner`.
     #[must_use]
     pub fn connection_string(&self) -> String {
         format!(
             "HostName={};SharedAccessKeyName={OWNER_POLICY};SharedAccessKey={}",
-            self.address,
+            self.address(),
             self.state.access.owner_key()
         )
     }
@@ -149,7 +154,7 @@ impl Hub {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         };
         let module = id.module.as_ref().map_or_else(String::new, |module| format!(";ModuleId={module}"));
-        let (host, device, key) = (&self.address, &id.device, &keys.primary);
+        let (host, device, key) = (self.address(), &id.device, &keys.primary);
         Ok(format!("HostName={host};DeviceId={device}{module};SharedAccessKey={key}"))
     }
 
@@ -195,7 +200,7 @@ impl Hub {
     /// `Service(404)` if there is no such module with a key, `System` if the socket can't be made.
     pub async fn open_workload(&self, module: IdentityId, path: Option<&Path>) -> Result<Value> {
         let api = Api { hub: self.state.clone(), module, ca_file: self.ca_file.clone() };
-        self.workloads.open(api, path, &self.address).await
+        self.workloads.open(api, path, self.address()).await
     }
 
     /// Close the workload API with this number.

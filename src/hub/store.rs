@@ -91,6 +91,12 @@ impl State {
         named.map(|(name, text)| (name.as_str(), &**text))
     }
 
+    /// What is kept under this name.
+    #[must_use]
+    pub fn record(&self, name: &str) -> Option<&str> {
+        self.records.get(name).map(|text| &**text)
+    }
+
     /// How many devices and modules there are.
     #[must_use]
     pub fn len(&self) -> usize {

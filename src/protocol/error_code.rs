@@ -40,6 +40,8 @@ impl ErrorCode {
     pub const DEVICE_NOT_FOUND: Self = Self::new(404_001, "DeviceNotFound");
     /// There is no such module.
     pub const MODULE_NOT_FOUND: Self = Self::new(404_010, "ModuleNotFound");
+    /// The provisioning service knows no such registration.
+    pub const REGISTRATION_NOT_FOUND: Self = Self::new(404_204, "DeviceRegistrationNotFound");
     /// The device isn't connected, or doesn't listen.
     pub const DEVICE_NOT_ONLINE: Self = Self::new(404_103, "DeviceNotOnline");
     /// The path exists, but not with this method.
@@ -56,6 +58,8 @@ impl ErrorCode {
     pub const TOO_MANY_DEVICES: Self = Self::new(413_002, "TooManyDevices");
     /// The device holds as many modules as it can.
     pub const TOO_MANY_MODULES: Self = Self::new(413_003, "TooManyModulesOnDevice");
+    /// There are too many requests.
+    pub const THROTTLED: Self = Self::new(429_001, "ThrottlingException");
     /// The hub itself failed.
     pub const SERVER_ERROR: Self = Self::new(500_001, "ServerError");
     /// Documented for IoT Hub, but not in the local hub (a code of ours: Azure never sends it).

@@ -8,6 +8,7 @@
 mod answers;
 mod blobs;
 mod documents;
+mod enrollments;
 mod files;
 mod gate;
 mod messages;
@@ -22,7 +23,7 @@ mod websocket;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 
 use super::HubState;
 use crate::protocol;
@@ -45,6 +46,7 @@ pub fn router(state: HubState) -> Router {
         .route(protocol::websocket::PATH, get(websocket::upgrade))
         .merge(owner)
         .merge(blobs::paths(state.clone()))
+        .merge(provisioning_paths())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -91,7 +93,19 @@ fn service_paths() -> Router<HubState> {
 }
 
 fn owner_paths() -> Router<HubState> {
-    Router::new().route("/_ferrohub/devices/{device}/messages", post(messages::send_to_device))
+    let enrollment = put(enrollments::enroll).delete(enrollments::remove);
+    Router::new()
+        .route("/_ferrohub/devices/{device}/messages", post(messages::send_to_device))
+        .route("/_ferrohub/enrollments", get(enrollments::list))
+        .route("/_ferrohub/enrollments/{name}", enrollment)
+}
+
+/// The provisioning service speaks MQTT only here, and says so to whoever asks.
+fn provisioning_paths() -> Router<HubState> {
+    Router::new()
+        .route("/{scope}/registrations/{registration}", any(not_implemented))
+        .route("/{scope}/registrations/{registration}/register", any(not_implemented))
+        .route("/{scope}/registrations/{registration}/operations/{operation}", any(not_implemented))
 }
 
 fn device_paths() -> Router<HubState> {

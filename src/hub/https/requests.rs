@@ -22,8 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
     type Rejection = HubError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HubError> {
-        let names = RawPathParams::from_request_parts(parts, state).await;
-        let names = names.map_err(|_| HubError::invalid("The path is not valid UTF-8."))?;
+        let names = path_names(parts, state).await?;
         let name = |wanted: &str| names.iter().find(|(key, _)| *key == wanted).map(|(_, name)| name);
         let device = name("device").unwrap_or_default();
         Ok(Self(match name("module") {
@@ -31,6 +30,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
             None => IdentityId::device(device)?,
         }))
     }
+}
+
+/// The `{name}` in a path, percent-decoded once.
+pub(super) struct Name(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HubError> {
+        let names = path_names(parts, state).await?;
+        let name = names.iter().find(|(key, _)| *key == "name").map(|(_, name)| name);
+        Ok(Self(name.unwrap_or_default().to_owned()))
+    }
+}
+
+async fn path_names<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, HubError> {
+    let names = RawPathParams::from_request_parts(parts, state).await;
+    names.map_err(|_| HubError::invalid("The path is not valid UTF-8."))
 }
 
 /// The header `If-Match`.

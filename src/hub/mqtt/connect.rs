@@ -35,17 +35,13 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: ConnectReturnCode, client_id: &str, why: impl std::fmt::Display) -> Self {
+    pub(super) fn new(code: ConnectReturnCode, client_id: &str, why: impl std::fmt::Display) -> Self {
         Self { code, why: format!("{client_id}: {why}") }
     }
 }
 
-/// Check a CONNECT, and let the client take the place of an older connection of its identity.
-pub(super) fn accept(
-    packet: Connect,
-    certificate: Option<&ClientCertificate>,
-    hub: &HubState,
-) -> Result<Accepted, Refusal> {
+/// What counts for every client, whatever it asks for.
+pub(super) fn check(packet: &Connect, hub: &HubState) -> Result<(), Refusal> {
     if packet.protocol != Protocol::V4 {
         let why = "it speaks another version than MQTT 3.1.1";
         return Err(Refusal::new(ConnectReturnCode::RefusedProtocolVersion, &packet.client_id, why));
@@ -53,6 +49,15 @@ pub(super) fn accept(
     if let Some(code) = ordered_refusal(&packet.client_id, hub) {
         return Err(Refusal::new(code, &packet.client_id, "a fault was ordered"));
     }
+    Ok(())
+}
+
+/// Let a device or module in; it takes the place of an older connection of its identity.
+pub(super) fn accept(
+    packet: Connect,
+    certificate: Option<&ClientCertificate>,
+    hub: &HubState,
+) -> Result<Accepted, Refusal> {
     let Login { username, password } =
         packet.login.unwrap_or(Login { username: String::new(), password: String::new() });
     let device = hub
@@ -103,7 +108,7 @@ fn return_code(refusal: &ConnectRefusal) -> ConnectReturnCode {
 }
 
 /// One and a half times the keep-alive that the client asked for; the hub's limit if it asked for none.
-fn longest_silence(keep_alive_seconds: u16) -> Duration {
+pub(super) fn longest_silence(keep_alive_seconds: u16) -> Duration {
     match keep_alive_seconds {
         0 => LONGEST_SILENCE,
         seconds => (Duration::from_secs(seconds.into()) * 3 / 2).min(LONGEST_SILENCE),

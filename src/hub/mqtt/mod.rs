@@ -8,16 +8,16 @@ mod calls;
 mod connect;
 mod in_flight;
 mod late;
+mod registration;
 mod rules;
 mod session;
 mod wire;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 
 use bytes::BytesMut;
-use rumqttc::mqttbytes::v4::{ConnectReturnCode, Packet};
+use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::session::Session;
@@ -68,6 +68,25 @@ impl fmt::Display for Ending {
     }
 }
 
+/// A client that has been let in.
+enum Client {
+    /// A device or module of the hub.
+    Device(Box<connect::Accepted>),
+    /// A device that asks the provisioning service for its hub.
+    Registrant(registration::Accepted),
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(accepted) => accepted.id.fmt(formatter),
+            Self::Registrant(accepted) => {
+                write!(formatter, "{} (to be provisioned)", accepted.registration_id())
+            }
+        }
+    }
+}
+
 /// Serve one connection to its end; `first` holds what was read of it already, `certificate` is what the client has
 /// shown.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
@@ -79,11 +98,16 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     let (reader, writer) = tokio::io::split(stream);
     let (mut incoming, mut outgoing) = (Incoming::new(reader, first), Outgoing::new(writer));
     match accept(&mut incoming, &mut outgoing, certificate.as_ref(), &hub).await {
-        Ok(accepted) => {
-            let id = Arc::clone(&accepted.id);
-            hub.notices.tell(|| format!("{id} connected"));
-            let ending = Session::run(incoming, &mut outgoing, &hub, accepted).await;
-            hub.notices.tell(|| format!("{id} is no longer connected: {ending}"));
+        Ok(client) => {
+            let name = client.to_string();
+            hub.notices.tell(|| format!("{name} connected"));
+            let ending = match client {
+                Client::Device(accepted) => Session::run(incoming, &mut outgoing, &hub, *accepted).await,
+                Client::Registrant(accepted) => {
+                    registration::run(incoming, &mut outgoing, &hub, accepted).await
+                }
+            };
+            hub.notices.tell(|| format!("{name} is no longer connected: {ending}"));
         }
         Err(ending) => hub.notices.tell(|| format!("a device could not connect: {ending}")),
     }
@@ -96,7 +120,7 @@ async fn accept<S: AsyncRead + AsyncWrite>(
     outgoing: &mut Outgoing<S>,
     certificate: Option<&ClientCertificate>,
     hub: &HubState,
-) -> Result<connect::Accepted, Ending> {
+) -> Result<Client, Ending> {
     let first = tokio::time::timeout(super::FIRST_BYTES_DEADLINE, incoming.packet());
     let packet = first.await.map_err(|_| Ending::closed("no whole CONNECT came in time"))?;
     let refusal = match packet {
@@ -104,8 +128,8 @@ async fn accept<S: AsyncRead + AsyncWrite>(
             if let Ok(id) = IdentityId::parse(&packet.client_id) {
                 stay_while_frozen(incoming, &id, hub).await?;
             }
-            match connect::accept(packet, certificate, hub) {
-                Ok(accepted) => return Ok(accepted),
+            match admit(packet, certificate, hub) {
+                Ok(client) => return Ok(client),
                 Err(refusal) => refusal,
             }
         }
@@ -118,6 +142,19 @@ async fn accept<S: AsyncRead + AsyncWrite>(
     outgoing.connack(refusal.code, false);
     outgoing.flush().await?;
     Err(Ending::Closed(refusal.why))
+}
+
+/// Let a client in, to the service that it asks for.
+fn admit(
+    packet: Connect,
+    certificate: Option<&ClientCertificate>,
+    hub: &HubState,
+) -> Result<Client, connect::Refusal> {
+    connect::check(&packet, hub)?;
+    if registration::is_meant(&packet) {
+        return registration::accept(packet, certificate, hub).map(Client::Registrant);
+    }
+    connect::accept(packet, certificate, hub).map(|accepted| Client::Device(Box::new(accepted)))
 }
 
 /// Answer nothing as long as a fault freezes the client. One that goes meanwhile is not let in afterwards, where

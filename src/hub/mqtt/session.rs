@@ -380,6 +380,6 @@ fn granted(requested: QoS) -> QoS {
     }
 }
 
-fn silent_for(silence: Duration) -> String {
+pub(super) fn silent_for(silence: Duration) -> String {
     format!("it said nothing for {} s, one and a half times its keep-alive", silence.as_secs_f32())
 }

@@ -31,13 +31,7 @@ const RECORDS: &str = "certificate-authority/";
 /// # Errors
 /// `InvalidArgument` if there is none in it, or one that isn't a CA's.
 pub fn ca_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let refuse = |text: &str| Error::new(ErrorKind::InvalidArgument, text);
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|error| refuse("the PEM text can't be read").caused_by(error))?;
-    if certificates.is_empty() {
-        return Err(refuse("there is no PEM certificate in the text"));
-    }
+    let certificates = pem_certificates(pem)?;
     if !certificates.iter().all(is_authority) {
         return Err(refuse(
             "a certificate can't be a CA's: it lacks the basic constraint CA:TRUE, which \
@@ -45,6 +39,24 @@ pub fn ca_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
         ));
     }
     Ok(certificates)
+}
+
+/// Certificates in a PEM text, in DER.
+///
+/// # Errors
+/// `InvalidArgument` if there is none in it.
+pub fn pem_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| refuse("the PEM text can't be read").caused_by(error))?;
+    if certificates.is_empty() {
+        return Err(refuse("there is no PEM certificate in the text"));
+    }
+    Ok(certificates)
+}
+
+fn refuse(text: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, text)
 }
 
 fn is_authority(der: &CertificateDer<'_>) -> bool {

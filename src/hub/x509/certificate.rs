@@ -59,6 +59,12 @@ impl ClientCertificate {
         self.0.valid_until
     }
 
+    /// Its SHA-256 thumbprint, in hex.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        format!("{:X}", Bytes::copy_from_slice(&Sha256::digest(self.chain().0)))
+    }
+
     /// Whether this is its thumbprint: SHA-1 or SHA-256 in hex, upper or lower case.
     #[must_use]
     pub fn has_thumbprint(&self, thumbprint: &str) -> bool {

@@ -16,7 +16,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use authorities::ca_certificates;
+pub use authorities::{ca_certificates, pem_certificates};
 pub use certificate::ClientCertificate;
 
 pub(super) use handshake::AnyClient;
