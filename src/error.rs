@@ -16,6 +16,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The caller's argument can't be used: a connection string, an option, a message.
     InvalidArgument,
+    /// What the caller wants sent can't be put on the wire.
+    Unsendable,
     /// The caller's shared access key is none.
     InvalidKey,
     /// The caller's certificate, private key or cipher suites can't be used.

@@ -151,7 +151,7 @@ impl Client {
     /// out in the order of the calls. `properties` are encoded by [`crate::protocol::properties`].
     ///
     /// # Errors
-    /// `InvalidArgument` if it can't be published, `Timeout` after `timeout` (None: never), the connection's
+    /// `Unsendable` if it can't be published, `Timeout` after `timeout` (None: never), the connection's
     /// errors, each saying whether the message was sent; with an outbox `Outbox` and `OutboxFull`, and none of the
     /// connection's.
     pub fn send_telemetry(
@@ -357,7 +357,7 @@ impl Client {
         if subscribed.contains(&filter) {
             return Ok(false);
         }
-        self.request(Operation::Subscribe(filter.clone()), deadline).await?;
+        self.request(Operation::subscribe(filter.clone())?, deadline).await?;
         subscribed.insert(filter);
         Ok(true)
     }

@@ -96,3 +96,38 @@ fn closed_early(error: Error) -> Error {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn answered(answer: &[u8]) -> Error {
+        let (stream, mut hub) = tokio::io::duplex(1024);
+        hub.write_all(answer).await.unwrap();
+        let packet = connect_packet("d".into(), 60, "name".into(), "password");
+        let Err(error) = log_in(Box::new(stream), "hub:8883", &packet).await else { panic!("it was let in") };
+        error
+    }
+
+    #[tokio::test]
+    async fn each_return_code_has_the_kind_and_the_sentence_of_the_official_client() {
+        for (code, kind, sentence) in [
+            (1, ErrorKind::Protocol, "Connection Refused: unacceptable protocol version."),
+            (2, ErrorKind::Protocol, "Connection Refused: identifier rejected."),
+            (3, ErrorKind::ConnectionFailed, "Connection Refused: broker unavailable."),
+            (4, ErrorKind::Unauthorized, "Connection Refused: bad user name or password."),
+            (5, ErrorKind::Unauthorized, "Connection Refused: not authorised."),
+        ] {
+            let error = answered(&[0x20, 2, 0, code]).await;
+            assert_eq!(error.kind(), kind, "{code}");
+            assert_eq!(error.source().unwrap().to_string(), sentence);
+            assert!(error.message().starts_with("hub:8883 refused \"d\""), "{error}");
+        }
+        assert_eq!(answered(&[0x20, 2, 0, 6]).await.kind(), ErrorKind::Protocol, "there is no such code");
+        assert_eq!(answered(&[0xd0, 0]).await.kind(), ErrorKind::Protocol, "this is no CONNACK");
+    }
+}

@@ -38,7 +38,7 @@ impl Operation {
     /// Publish a payload.
     ///
     /// # Errors
-    /// `InvalidArgument` if the topic can't be published to, or the packet is larger than any hub takes.
+    /// `Unsendable` if the topic can't be published to, or the packet is larger than any hub takes.
     pub fn publish(topic: String, payload: Bytes) -> Result<Self> {
         Ok(Self::Publish(publish_packet(topic, payload)?))
     }
@@ -50,10 +50,28 @@ impl Operation {
     pub fn call(topic: String, payload: Bytes, request_id: String) -> Result<Self> {
         Ok(Self::Call { publish: publish_packet(topic, payload)?, request_id })
     }
+
+    /// Subscribe to a topic filter.
+    ///
+    /// # Errors
+    /// `Unsendable` if it is none: a hub would close the connection for it, each time that it is made again.
+    pub fn subscribe(filter: String) -> Result<Self> {
+        if is_filter(&filter) {
+            return Ok(Self::Subscribe(filter));
+        }
+        let text = format!("Invalid subscription filter.: {filter:?} has a wildcard within a name");
+        Err(Error::new(ErrorKind::Unsendable, text))
+    }
+}
+
+/// Whether each wildcard is a level of its own, and `#` the last one.
+fn is_filter(text: &str) -> bool {
+    let levels = text.strip_suffix('#').filter(|rest| rest.is_empty() || rest.ends_with('/')).unwrap_or(text);
+    levels.split('/').all(|level| level == "+" || !level.contains(['+', '#', '\0']))
 }
 
 fn publish_packet(topic: String, payload: Bytes) -> Result<Publish> {
-    let refuse = |text: String| Err(Error::new(ErrorKind::InvalidArgument, text));
+    let refuse = |text: String| Err(Error::new(ErrorKind::Unsendable, text));
     if topic.contains(['+', '#', '\0']) {
         return refuse("Publish topic cannot contain wildcards.".to_owned());
     }
@@ -235,6 +253,30 @@ impl Drop for Receipt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_hub_would_take_is_not_published() {
+        let refused = |topic: String, length| {
+            Operation::publish(topic, Bytes::from(vec![0; length])).unwrap_err().kind()
+                == ErrorKind::Unsendable
+        };
+        assert!(refused("devices/a+b/messages/events/".into(), 0));
+        assert!(refused("devices/a#/messages/events/".into(), 0));
+        assert!(refused("a".repeat(65_536), 0));
+        assert!(refused("a".into(), MAX_PACKET));
+        assert!(Operation::publish("a".repeat(65_535), Bytes::new()).is_ok());
+    }
+
+    #[test]
+    fn a_wildcard_in_a_filter_is_a_level_of_its_own() {
+        for filter in ["#", "a/#", "a/+/b", "+", "a b/%23"] {
+            assert!(Operation::subscribe(filter.to_owned()).is_ok(), "{filter}");
+        }
+        for filter in ["a+b", "devices/a+b/#", "a#", "#/a", "a/#/b", "a/#b"] {
+            let error = Operation::subscribe(filter.to_owned()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsendable, "{filter}");
+        }
+    }
 
     #[tokio::test]
     async fn the_first_outcome_is_the_only_one() {

@@ -30,6 +30,7 @@ pub(super) fn describe(error: &Error) -> (String, String, Vec<String>) {
 fn kind_name(kind: ErrorKind) -> String {
     let name = match kind {
         ErrorKind::InvalidArgument => "invalid_argument",
+        ErrorKind::Unsendable => "unsendable",
         ErrorKind::InvalidKey => "invalid_key",
         ErrorKind::TlsOption => "tls_option",
         ErrorKind::ConnectionFailed => "connection_failed",

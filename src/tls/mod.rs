@@ -2,7 +2,8 @@
 //!
 //! Roots are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` count on every platform), or the PEM text
 //! or bundle the user names instead. For loopback host names, and for those only, the local hub's own
-//! CA is trusted too, so that a script needs nothing but its connection string.
+//! CA is trusted too, so that a script needs nothing but its connection string; but not beside a PEM text:
+//! a program that names certificates means those.
 //!
 //! - `identity`: the certificate that a device shows; `cipher`: which suites are offered
 
@@ -105,7 +106,7 @@ fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
             store_of(bundle_certificates(path)?, &origin, ErrorKind::InvalidArgument)?
         }
     };
-    if is_loopback(host) {
+    if is_loopback(host) && !matches!(roots, Roots::Pem(_)) {
         store.add_parsable_certificates(local_ca());
     }
     if store.is_empty() {

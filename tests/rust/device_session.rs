@@ -416,6 +416,13 @@ async fn topics_with_wildcards_are_refused_before_anything_is_sent() {
     let hub = ScriptedHub::start().await;
     let mut options = hub.options();
     options.device_id = "a+b".into();
-    let error = client(options).send_telemetry("", Bytes::new(), None).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    let client = client(options);
+    let error = client.send_telemetry("", Bytes::new(), None).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Unsendable, "Publish topic cannot contain wildcards.")
+    );
+    let error = client.enable(Kind::Message, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsendable);
+    assert!(error.message().starts_with("Invalid subscription filter."));
 }

@@ -118,6 +118,8 @@ def _public(kind: str, message: str, causes: list[str], sentences: Sentences) ->
     if kind.startswith("service "):
         refused = exceptions.ServiceError(message, status=int(kind.removeprefix("service ")))
         return exceptions.ClientError(f"Unexpected failure: {message}"), refused
+    if kind == "unsendable":
+        return exceptions.ClientError(f"Unexpected failure: {detail}"), ValueError(detail)
     if kind == "invalid_key":
         return ValueError(f"Invalid Symmetric Key: {detail}"), None
     if kind == "tls_option":

@@ -19,10 +19,12 @@ from ferrohub.device.received import MODELS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Callable
+    from typing import Any, Callable, TypeVar
 
     from ferrohub._native import DeviceClient, Operation
     from ferrohub.device.handlers import Handlers
+
+    Written = TypeVar("Written")
 
 
 class Usual(float):
@@ -79,6 +81,14 @@ def _handler_property(kind: str, documentation: str) -> property:
         self._follow_news().set(kind, handler, self._seconds(TWIN_TIMEOUT))
 
     return property(read, write, doc=documentation)
+
+
+def _in_its_form(write: Callable[[Any], Written], value: Any) -> Written:
+    """What is to be sent, written. Raises ClientError if it has no form."""
+    try:
+        return write(value)
+    except (TypeError, ValueError) as error:
+        raise exceptions.ClientError(f"Unexpected failure: {error}") from error
 
 
 class GenericIoTHubClient(AbstractIoTHubClient):
@@ -157,10 +167,7 @@ class GenericIoTHubClient(AbstractIoTHubClient):
             message = Message(message)
         if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
             raise ValueError(f"Size of {what} can not exceed 256 KB.")
-        try:
-            return properties(message), payload(message.data)
-        except (TypeError, ValueError) as error:
-            raise exceptions.ClientError(f"Unexpected failure: {error}") from error
+        return _in_its_form(properties, message), _in_its_form(payload, message.data)
 
     def _message_operation(self, message: Any, timeout: float | None) -> Operation:
         return self._core.send_telemetry(*self._checked(message), self._seconds(timeout))
@@ -177,7 +184,7 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         return self._core.send_telemetry(*self._checked(message, "message"), self._seconds(timeout))
 
     def _response_operation(self, response: MethodResponse, timeout: float | None) -> Operation:
-        body = _json.write(response.payload)
+        body = _in_its_form(_json.write, response.payload)
         return self._core.respond_to_method(response.request_id, int(response.status), body, self._seconds(timeout))
 
     def _storage_info_operation(self, blob_name: str, timeout: float | None) -> Operation:
@@ -195,4 +202,4 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         return self._core.notify_upload(_json.write(status), self._seconds(timeout))
 
     def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
-        return self._core.patch_reported_properties(_json.write(patch), self._seconds(timeout))
+        return self._core.patch_reported_properties(_in_its_form(_json.write, patch), self._seconds(timeout))

@@ -6,6 +6,8 @@ import pytest
 from azure.iot.device import exceptions
 from azure.iot.device.common import transport_exceptions
 from azure.iot.device.common.pipeline import pipeline_exceptions
+from ferrohub._native import CoreError
+from ferrohub.device._errors import public_error
 
 BASES = {
     "OperationCancelled": Exception,
@@ -58,3 +60,28 @@ def test_the_internal_exceptions_have_their_bases() -> None:
     for name in ("PipelineNotRunning", "PipelineRuntimeError"):
         assert getattr(pipeline_exceptions, name).__bases__ == (pipeline_exceptions.PipelineException,)
     assert pipeline_exceptions.PipelineException.__bases__ == (Exception,)
+
+
+PUBLIC = {
+    "connection_dropped": ("ConnectionDroppedError", "Lost connection to IoTHub", "ConnectionDroppedError"),
+    "connection_failed": ("ConnectionFailedError", "Could not connect to IoTHub", "ConnectionFailedError"),
+    "not_connected": ("NoConnectionError", "Client is not connected to IoTHub", "NoConnectionError"),
+    "unauthorized": ("CredentialError", "Credentials invalid, could not connect", "UnauthorizedError"),
+    "protocol": ("ClientError", "Error in the IoTHub client", "ProtocolClientError"),
+    "tls": ("ClientError", "Error in the IoTHub client due to TLS exchanges.", "TlsExchangeAuthError"),
+    "proxy": ("ClientError", "Error in the IoTHub client raised due to proxy connections.", "ProtocolProxyError"),
+    "cancelled": ("OperationCancelled", "Operation was cancelled before completion", "OperationCancelled"),
+    "timeout": ("OperationTimeout", "Could not complete operation before timeout", "OperationTimeout"),
+    "service 400": ("ClientError", "Unexpected failure", "ServiceError"),
+    "unsendable": ("ClientError", "Unexpected failure", "ValueError"),
+}
+
+
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_each_kind_of_failure_has_its_official_class_sentence_and_cause(kind: str) -> None:
+    name, sentence, cause = PUBLIC[kind]
+    error = public_error(CoreError(kind, "what happened", ["why"]))
+    assert isinstance(error, getattr(exceptions, name))
+    assert str(error).startswith(f"{sentence}: what happened")
+    assert cause in [cls.__name__ for cls in type(error.__cause__).__mro__]
+    assert str(error.__cause__).startswith("what happened")

@@ -13,6 +13,7 @@ from azure.iot.device import X509, IoTHubDeviceClient, IoTHubModuleClient, aio
 from azure.iot.device.common.auth.sastoken import SasTokenError
 from azure.iot.device.exceptions import ClientError
 from azure.iot.device.iothub import abstract_clients
+from ferrohub.device.options import ClientOptions
 from tls_hub import TlsHub
 
 KEY = "Zm9vYmFy"
@@ -63,6 +64,22 @@ def test_a_subclass_makes_its_own_and_attributes_may_be_added() -> None:
     assert client.id == 5  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=r"^Provided SasToken is for a module$"):
         Mine.create_from_sastoken(token("h/devices/d/modules/m"))
+
+
+def test_the_defaults_are_the_official_ones() -> None:
+    options = ClientOptions({})
+    assert (options.keep_alive, options.sastoken_ttl, options.connection_retry_interval) == (60, 3600, 10)
+    assert options.auto_connect
+    assert options.connection_retry
+    assert options.ensure_desired_properties
+    assert not options.websockets
+    assert (options.server_verification_cert, options.gateway_host_name, options.proxy) == (None, None, None)
+    assert (options.cipher_suites, options.model_id) == (None, None)
+
+
+@pytest.mark.parametrize(("given", "used"), [("30", 30), (1.9, 1), (1740, 1740)])
+def test_a_keep_alive_is_made_a_whole_number(given: object, used: int) -> None:
+    assert ClientOptions({"keep_alive": given}).keep_alive == used
 
 
 # --- keyword arguments --------------------------------------------------------------------------------------------

@@ -198,13 +198,21 @@ def test_a_receive_ends_at_its_time(client: IoTHubDeviceClient) -> None:
     assert client.receive_method_request(timeout=0.05) is None
 
 
-def test_each_receive_warns_that_it_is_deprecated(client: IoTHubDeviceClient) -> None:
+@pytest.mark.parametrize(
+    ("method", "handler"),
+    [
+        ("receive_message", "on_message_received"),
+        ("receive_method_request", "on_method_request_received"),
+        ("receive_twin_desired_properties_patch", "on_twin_desired_properties_patch_received"),
+    ],
+)
+def test_each_receive_warns_that_it_is_deprecated(client: IoTHubDeviceClient, method: str, handler: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        client.receive_message(block=False)
+        getattr(client, method)(block=False)
     assert str(caught[0].message) == (
-        "receive_message is deprecated as of 2.3.0. We recommend that you use the .on_message_received property to"
-        " set a handler instead"
+        f"{method} is deprecated as of 2.3.0. We recommend that you use the .{handler} property to set a handler"
+        " instead"
     )
     assert caught[0].category.__name__ == "DeprecatedWarning"
     assert issubclass(caught[0].category, DeprecationWarning)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
+from any_client import SECONDS
 from ferrohub import LocalHub
+from recording_hub import make_certificates
 
 
 class Back:
@@ -28,6 +32,27 @@ class Back:
             for message in self._hub.telemetry()
             if message.device_id == device_id
         ]
+
+    def wait_for_telemetry(self, device_id: str) -> None:
+        """Wait for a message of it."""
+        next(message for message in self._hub.events(timeout=SECONDS) if message.device_id == device_id)
+
+    def another_ca(self) -> str:
+        """The certificate of a CA that has signed nothing here."""
+        with tempfile.TemporaryDirectory() as folder:
+            return make_certificates(Path(folder)).ca.read_text("utf-8")
+
+    def refuse_connects(self, device_id: str, code: int) -> None:
+        """Until the faults are cleared."""
+        self._hub.faults.refuse_connects(device_id, code=code)
+
+    def withhold_pubacks(self, device_id: str) -> None:
+        """Until the faults are cleared."""
+        self._hub.faults.withhold_pubacks(device_id)
+
+    def clear_faults(self) -> None:
+        """All of them."""
+        self._hub.faults.clear()
 
     def drop(self, device_id: str) -> None:
         """End its connection."""

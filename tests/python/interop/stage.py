@@ -17,7 +17,7 @@ from any_client import SECONDS, Sort, done, elsewhere
 from azure.iot.hub import IoTHubRegistryManager
 
 OURS = importlib.util.find_spec("ferrohub") is not None
-MODULE = "module"
+MODULE, KEY = "module", "Zm9vYmFy"
 
 
 class Hub:
@@ -57,6 +57,14 @@ class Stage:
             # The scenario may have done it.
             with contextlib.suppress(Exception):
                 await done(client.shutdown())
+
+    def factory(self, of: str) -> Any:
+        """The class that makes clients, of the device or the module."""
+        return self._sorts[of].cls
+
+    def begin(self, call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        """Begin a call of a client, and go on."""
+        return self._sorts["device"].begin(call, *arguments)
 
     def client(self, text: str = "", **options: Any) -> Any:
         """A client of the device."""

@@ -6,46 +6,14 @@ A new case is a coroutine function there and an assertion here.
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, official_python, own_network, run
 
-WAYS = ["sync tcp", "sync websockets", "asyncio tcp", "asyncio websockets"]
-SECONDS = 240
-"""A run of all scenarios; half a minute on an idle machine."""
-
-pytestmark = pytest.mark.timeout(SECONDS + 30)
+pytestmark = pytest.mark.timeout(300)
 
 Outcomes = dict[str, Any]
-
-
-@pytest.fixture(scope="module", params=["ours", "official"])
-def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcomes]:
-    """By way. All ways at the same time: most of it is waiting."""
-    python = Path(sys.executable) if request.param == "ours" else official_python()
-
-    def run_one(way: str) -> Outcomes:
-        with tempfile.TemporaryDirectory() as folder:
-            command = own_network([sys.executable, "-m", "interop.run", python, *way.split(), folder])
-            ran = run(*command, env={"PYTHONPATH": str(ROOT / "tests" / "python")}, timeout=SECONDS)
-        assert ran.code == 0, ran.err
-        found: Outcomes = json.loads(ran.out)
-        return found
-
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(WAYS, pool.map(run_one, WAYS)))
-
-
-@pytest.fixture(params=WAYS)
-def told(request: pytest.FixtureRequest, outcomes: dict[str, Outcomes]) -> Outcomes:
-    """By scenario."""
-    return outcomes[request.param]
 
 
 def sent(body: str, module: str | None = None, **properties: str) -> dict[str, Any]:
@@ -169,5 +137,5 @@ def test_a_device_that_is_disabled_loses_its_connection_and_gets_no_other(told: 
 
 
 def test_every_scenario_is_looked_at(told: Outcomes) -> None:
-    source = Path(__file__).read_text("utf-8")
+    source = "".join(file.read_text("utf-8") for file in Path(__file__).parent.glob("test_*.py"))
     assert [name for name in told if f'"{name}"' not in source] == []

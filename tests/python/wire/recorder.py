@@ -36,6 +36,7 @@ class Recorder:
         self._tls.load_cert_chain(folder / "server.pem", folder / "server.key")
         self._tls.load_verify_locations(folder / "ca.pem")
         self._tls.verify_mode = ssl.CERT_OPTIONAL
+        self._tls.set_alpn_protocols(["mqtt", "http/1.1"])
         self._tls.sslsocket_class = Connection
         self._tls.sni_callback = _note_name
         self._record: list[Packet] = []
@@ -163,4 +164,8 @@ def _note_name(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _con
 def _shown(client: Connection) -> Packet:
     certificate: dict[str, Any] = client.getpeercert() or {}
     subject = dict(pair for part in certificate.get("subject", ()) for pair in part)
-    return {"server_name": client.asked_for, "certificate": subject.get("commonName")}
+    return {
+        "server_name": client.asked_for,
+        "alpn": client.selected_alpn_protocol(),
+        "certificate": subject.get("commonName"),
+    }
