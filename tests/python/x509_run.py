@@ -38,6 +38,7 @@ CASES = [
     case("CA, module", "by-ca-module", "by-ca", "module"),
     case("other thumbprint", "other", "by-sha1"),
     case("other CA", "by-stranger", "by-ca"),
+    case("other CA, version 1", "by-stranger-1", "by-ca"),
     case("other name", "by-ca", "by-ca", "module"),
     case("keys", "by-ca", "with-keys"),
     case("nobody", "own", "nobody"),
@@ -54,6 +55,7 @@ def main(device_python: str, folder: Path) -> None:
     make_certificate(folder, "by-ca-1", "by-ca", ca="ca", version=1)
     make_certificate(folder, "by-ca-module", "by-ca/module", ca="ca")
     make_certificate(folder, "by-stranger", "by-ca", ca="stranger")
+    make_certificate(folder, "by-stranger-1", "by-ca", ca="stranger", version=1)
     cases = [{**one, "certificate": str(folder / one["certificate"])} for one in CASES]
     with LocalHub(standard_ports=True) as hub:
         hub.add_ca_certificate(ca)

@@ -95,7 +95,7 @@ class Workload:
             do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
 

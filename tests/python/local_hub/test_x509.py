@@ -16,7 +16,7 @@ from ferrohub import LocalHub
 from support import Program, official_python, own_network, run
 from x509_certificates import make_ca, make_certificate, thumbprint
 
-REFUSED = {"other thumbprint", "other CA", "other name", "keys", "nobody"}
+REFUSED = {"other thumbprint", "other CA", "other CA, version 1", "other name", "keys", "nobody"}
 
 
 @pytest.fixture(params=["ours", "official"], scope="module")
