@@ -9,21 +9,15 @@ import queue
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import pytest
 from typing_extensions import Self
 
 ACCEPTED = b"\x20\x02\x01\x00"
-
-
-def openssl(folder: Path, *arguments: Union[str, Path]) -> None:
-    """Run `openssl` there."""
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=30)
 
 
 @dataclass

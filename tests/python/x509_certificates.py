@@ -1,14 +1,22 @@
-"""Certificates of devices as people make them with `openssl`."""
+"""Certificates of devices as people make them with `openssl`.
+
+For programs that also run under the Python that has Microsoft's packages: nothing here needs ours.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
+import subprocess
 from pathlib import Path
-
-from tls_hub import openssl
+from typing import Union
 
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+def openssl(folder: Path, *arguments: Union[str, Path]) -> None:
+    """Run `openssl` there."""
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=30)
 
 
 def make_ca(folder: Path, name: str) -> str:

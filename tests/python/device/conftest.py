@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from recording_hub import make_certificates
-from tls_hub import TlsHub, openssl
+from tls_hub import TlsHub
+from x509_certificates import openssl
 
 
 @pytest.fixture(scope="session")

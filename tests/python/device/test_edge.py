@@ -20,7 +20,7 @@ from azure.iot.device.exceptions import ConnectionFailedError, OperationCancelle
 from azure.iot.device.iothub.edge_hsm import IoTEdgeError
 from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
-from support import DEVICE, MODULE, Program, official_python, own_network, run
+from support import DEVICE, MODULE, Program
 
 SECONDS = 20
 ON_A_DEVICE = {
@@ -352,15 +352,3 @@ def test_only_modules_with_keys_have_a_workload_api(edge: LocalHub, tmp_path: Pa
     with pytest.raises(OSError, match=str(taken)):
         edge.edge_workload(DEVICE, MODULE, taken)
     assert taken.exists()
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("package", ["ours", "official"])
-def test_both_packages_live_on_the_edge(package: str, tmp_path: Path) -> None:
-    python = Path(sys.executable) if package == "ours" else official_python()
-    program = Path(__file__).parent.parent / "edge_run.py"
-    ran = run(*own_network([sys.executable, program, python, tmp_path]), timeout=100)
-    assert ran.code == 0, ran.err
-    told = json.loads(ran.out.splitlines()[-1])
-    sender = [DEVICE, MODULE]
-    assert told == {f"{way}, {sort}": sender for way in ("unix", "http") for sort in ("synchronous", "asyncio")}

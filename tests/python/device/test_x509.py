@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from azure.iot.device import X509, IoTHubDeviceClient, IoTHubModuleClient, aio
-from tls_hub import TlsHub, openssl
+from tls_hub import TlsHub
+from x509_certificates import openssl
 
 PHRASE = "secret of the key"
 

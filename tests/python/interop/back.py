@@ -57,3 +57,7 @@ class Back:
     def drop(self, device_id: str) -> None:
         """End its connection."""
         self._hub.faults.drop(device_id)
+
+    def be_edge(self, device_id: str, module_id: str, path: str | None) -> dict[str, str]:
+        """Be the runtime of IoT Edge for a module, to the end; the variables of its environment."""
+        return self._hub.edge_workload(device_id, module_id, path).environment

@@ -10,10 +10,12 @@ import hmac
 import importlib.util
 import queue
 import time
+from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import quote
 
 from any_client import SECONDS, Sort, done, elsewhere
+from azure.iot.device import X509
 from azure.iot.hub import IoTHubRegistryManager
 
 OURS = importlib.util.find_spec("ferrohub") is not None
@@ -78,6 +80,18 @@ class Stage:
         """A client of the device that knows no key."""
         sort = self._sorts["device"]
         return self._made(sort.cls.create_from_sastoken(token, **{**sort.options, **options}))
+
+    def certified(self, certificate: Path, *module: str) -> Any:
+        """A client of the device or its module that shows a certificate: this file with `.pem`, its key with `.key`."""
+        sort = self._sorts["module" if module else "device"]
+        x509 = X509(f"{certificate}.pem", f"{certificate}.key")
+        client = sort.cls.create_from_x509_certificate(x509, "localhost", self.device, *module, **sort.options)
+        return self._made(client)
+
+    def edge_client(self) -> Any:
+        """A client of the module that the environment names."""
+        sort = self._sorts["module"]
+        return self._made(sort.cls.create_from_edge_environment(websockets=sort.options["websockets"]))
 
     def _made(self, client: Any) -> Any:
         changes: queue.Queue[None] = queue.Queue()

@@ -136,6 +136,26 @@ def test_a_device_that_is_disabled_loses_its_connection_and_gets_no_other(told: 
     assert told["disabled_device"] == ["ConnectionFailedError", "ConnectionFailedError"]
 
 
+def test_a_certificate_stands_for_the_identity_that_knows_its_thumbprint(told: Outcomes) -> None:
+    assert told["certificates_with_thumbprints"] == [sent("by thumbprint"), sent("by thumbprint", "module")]
+
+
+def test_a_ca_vouches_for_the_identity_that_its_certificates_name(told: Outcomes) -> None:
+    expected = [sent("device"), sent("version 1"), sent("module", "module")]
+    assert told["certificates_of_a_ca"] == expected
+
+
+def test_any_other_certificate_is_refused(told: Outcomes) -> None:
+    cases = ("keys", "other name", "other CA", "other CA, version 1", "other thumbprint")
+    assert told["certificates_of_others"] == {case: ["CredentialError", "UnauthorizedError"] for case in cases}
+
+
+@pytest.mark.parametrize("scenario", ["edge_over_http", "edge_over_a_socket"])
+def test_a_module_lives_on_iot_edge(told: Outcomes, scenario: str) -> None:
+    expected = {"telemetry": [sent("signed by the runtime", "module")], "desired": {"$version": 1}}
+    assert told[scenario] == expected
+
+
 def test_every_scenario_is_looked_at(told: Outcomes) -> None:
     source = "".join(file.read_text("utf-8") for file in Path(__file__).parent.glob("test_*.py"))
     assert [name for name in told if f'"{name}"' not in source] == []

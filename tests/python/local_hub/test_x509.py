@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from pathlib import Path
@@ -13,41 +12,8 @@ from azure.iot.device import X509, IoTHubDeviceClient
 from azure.iot.device.exceptions import CredentialError
 from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
-from support import Program, official_python, own_network, run
+from support import Program, run
 from x509_certificates import make_ca, make_certificate, thumbprint
-
-REFUSED = {"other thumbprint", "other CA", "other CA, version 1", "other name", "keys", "nobody"}
-
-
-@pytest.fixture(params=["ours", "official"], scope="module")
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of the cases of `x509_run.py` with a package."""
-    python = Path(sys.executable) if request.param == "ours" else official_python()
-    program = Path(__file__).parent.parent / "x509_run.py"
-    ran = run(*own_network([sys.executable, program, python, tmp_path_factory.mktemp("x509")]), timeout=90)
-    assert ran.code == 0, ran.err
-    result: dict[str, Any] = json.loads(ran.out.splitlines()[-1])
-    return result
-
-
-@pytest.mark.timeout(120)
-def test_a_certificate_stands_for_the_identity_that_asks_for_it(told: dict[str, Any]) -> None:
-    assert {name for name, outcome in told["outcomes"].items() if outcome == "ok"} == set(told["senders"])
-    assert told["senders"] == {
-        "SHA-1 thumbprint": ["by-sha1", None],
-        "SHA-256 thumbprint, WebSocket": ["by-sha256", None],
-        "thumbprint of a module, asyncio": ["by-sha1", "module"],
-        "CA": ["by-ca", None],
-        "CA, asyncio, WebSocket": ["by-ca", None],
-        "CA, version 1": ["by-ca", None],
-        "CA, module": ["by-ca", "module"],
-    }
-
-
-@pytest.mark.timeout(120)
-def test_any_other_certificate_is_refused(told: dict[str, Any]) -> None:
-    refused = {name: outcome for name, outcome in told["outcomes"].items() if outcome != "ok"}
-    assert refused == {**dict.fromkeys(REFUSED, "CredentialError"), "disabled": "ConnectionFailedError"}
 
 
 def client(folder: Path, certificate: str, hub: LocalHub, device_id: str, **options: Any) -> IoTHubDeviceClient:
