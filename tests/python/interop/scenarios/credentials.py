@@ -24,7 +24,10 @@ async def token_that_expires(stage: Stage) -> Any:
     await done(client.connect())
     await stage.becomes(client, connected=False)
     late = await error_of(client.connect)
-    await done(client.update_sastoken(stage.token(3600)))
+    refreshed = await error_of(lambda: client.update_sastoken(stage.token(3600)))
+    if refreshed and not OURS:
+        # It may take the late end of the attempt that was refused for that of the new one.
+        await done(client.update_sastoken(stage.token(7200)))
     return {"late": late, "connected": client.connected}
 
 
