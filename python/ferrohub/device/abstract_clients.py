@@ -51,6 +51,8 @@ class AbstractIoTHubClient:
 
     _of_module = False
     _operation_timeout: float | None = None
+    # Whether it was made from the environment of IoT Edge, as modules can be.
+    _on_edge = False
     _token: GivenToken | None = None
 
     _follow_news: Callable[[], object]
@@ -140,8 +142,6 @@ class AbstractIoTHubModuleClient(AbstractIoTHubClient):
     """A client of a module on a device."""
 
     _of_module = True
-    # Whether it was made from the environment of IoT Edge.
-    _on_edge = False
 
     @classmethod
     @one_frame

@@ -266,6 +266,20 @@ class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
         """Send a message to an output of the module."""
         await self._run(self._output_operation(message, output_name, timeout))
 
+    @one_frame_async
+    async def invoke_method(
+        self,
+        method_params: dict[str, Any],
+        device_id: str,
+        module_id: str | None = None,
+        timeout: float | None = base.METHOD_TIMEOUT,
+    ) -> dict[str, Any]:
+        """Call a direct method of a device, or of a module on it, through the gateway of IoT Edge."""
+        answer: dict[str, Any] = _json.parse(
+            await self._run(self._invocation(method_params, device_id, module_id, timeout))
+        )
+        return answer
+
     @one_frame
     def receive_message_on_input(self, input_name: str, timeout: float | None = None) -> Coroutine[Any, Any, Message]:
         """A coroutine of the next message on an input of the module; of None after `timeout` seconds."""

@@ -10,6 +10,7 @@ import warnings
 
 from ferrohub._frames import one_frame
 from ferrohub.device import _json, exceptions
+from ferrohub.device import internal_exceptions as internal
 from ferrohub.device.abstract_clients import AbstractIoTHubClient
 from ferrohub.device.constant import TELEMETRY_MESSAGE_SIZE_LIMIT
 from ferrohub.device.message import Message, payload, properties
@@ -37,8 +38,23 @@ SEND_TIMEOUT = Usual(120.0)
 """For a message or a method response to be acknowledged, with the waiting for a lost connection."""
 TWIN_TIMEOUT = Usual(30.0)
 """For everything else: twins, subscriptions (handlers, `receive_…`), file uploads, `disconnect`, `shutdown`."""
+METHOD_TIMEOUT = Usual(40.0)
+"""For the call of a direct method: connect and response timeout of the method (0 and 30), and 10 for the ways."""
 NO_WAIT_TIMEOUT = 10.0
 """For the subscription that `block=False` needs at its first call."""
+
+
+def time_of_method(method_params: dict[str, Any]) -> Usual:
+    """How long a call of this method takes at most; what is no number, the hub refuses at once."""
+    times = [method_params.get("connectTimeoutInSeconds"), method_params.get("responseTimeoutInSeconds", 30)]
+    return Usual(10 + sum(time for time in times if isinstance(time, (int, float))))
+
+
+_NOT_ON_EDGE = (
+    "invoke_method called, but it is only supported on module clients generated from an edge environment. If you are"
+    " not using a module generated from an edge environment, you cannot use invoke_method:"
+    " create_from_edge_environment makes such a client"
+)
 
 
 class DeprecatedWarning(DeprecationWarning):
@@ -200,6 +216,18 @@ class GenericIoTHubClient(AbstractIoTHubClient):
             "statusDescription": description,
         }
         return self._core.notify_upload(_json.write(status), self._seconds(timeout))
+
+    def _invocation(
+        self, method_params: dict[str, Any], device_id: str, module_id: str | None, timeout: float | None
+    ) -> Operation:
+        """A call of a direct method; without a time of its own or the client's, it has that of the method."""
+        method_params["methodName"]  # its KeyError is the official one
+        if not self._on_edge:
+            failure = exceptions.ClientError(f"Unexpected failure: {_NOT_ON_EDGE}")
+            raise failure from internal.PipelineRuntimeError(_NOT_ON_EDGE)
+        if timeout is METHOD_TIMEOUT:
+            timeout = time_of_method(method_params)
+        return self._core.invoke_method(device_id, module_id, _json.write(method_params), self._seconds(timeout))
 
     def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
         return self._core.patch_reported_properties(_in_its_form(_json.write, patch), self._seconds(timeout))

@@ -261,6 +261,26 @@ class IoTHubModuleClient(GenericIoTHubClient, AbstractIoTHubModuleClient):
         wait(self._output_operation(message, output_name, timeout))
 
     @one_frame
+    def invoke_method(
+        self,
+        method_params: dict[str, Any],
+        device_id: str,
+        module_id: str | None = None,
+        timeout: float | None = base.METHOD_TIMEOUT,
+    ) -> dict[str, Any]:
+        """Call a direct method of a device, or of a module on it, through the gateway of IoT Edge: what it answered.
+
+        Only for clients of `create_from_edge_environment`; needs no connection. `method_params` is `{"methodName": …,
+        "payload": …, "connectTimeoutInSeconds": 0, "responseTimeoutInSeconds": 30}`, of which only the name is needed;
+        the answer is `{"status": …, "payload": …}`. Raises KeyError without a name, OperationTimeout after `timeout`
+        (seconds; connect and response timeout and 10; None: never), ConnectionFailedError, ClientError if the gateway
+        refuses (its cause is the ServiceError) or the client can't do it.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods
+        """
+        answer: dict[str, Any] = _json.parse(wait(self._invocation(method_params, device_id, module_id, timeout)))
+        return answer
+
+    @one_frame
     def receive_message_on_input(
         self, input_name: str, block: bool = True, timeout: float | None = None
     ) -> Message | None:

@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{Method, Uri};
+use axum::http::{HeaderName, Method, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
@@ -14,6 +14,10 @@ use crate::hub::access::{Denied, OWNER_POLICY, Right};
 use crate::hub::error::HubError;
 use crate::hub::x509::ClientCertificate;
 use crate::protocol::error_code::ErrorCode;
+use crate::protocol::identity::IdentityId;
+
+/// Which module asks: `device/module`.
+const EDGE_MODULE: HeaderName = HeaderName::from_static("x-ms-edge-moduleid");
 
 type Gated = Result<Response, HubError>;
 
@@ -29,6 +33,29 @@ pub(super) async fn registry(State(hub): State<HubState>, request: Request, next
 pub(super) async fn service(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
     admit_policy(&hub, Right::ServiceConnect, &request)?;
     Ok(next.run(request).await)
+}
+
+/// Direct methods: open to back ends, and to a module that names itself, as the hub on an Edge device opens them.
+pub(super) async fn methods(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
+    match request.headers().get(EDGE_MODULE) {
+        Some(name) if token(&request)?.policy.is_none() => {
+            let caller = name.to_str().ok().and_then(|name| IdentityId::parse(name).ok());
+            admit_module(&hub, &caller.ok_or_else(HubError::unauthorized)?, &request)?;
+        }
+        _ => admit_policy(&hub, Right::ServiceConnect, &request)?,
+    }
+    Ok(next.run(request).await)
+}
+
+/// The token has to be the module's own; what it calls is another's.
+fn admit_module(hub: &HubState, caller: &IdentityId, request: &Request) -> Result<(), HubError> {
+    check_api_version(request.uri())?;
+    let own = || hub.store.peek(|state| state.get(caller).cloned()).ok_or_else(HubError::unauthorized);
+    let (Some(module), now) = (caller.module.as_deref(), hub.clock.unix_seconds()) else {
+        return Err(HubError::unauthorized());
+    };
+    let resource = ["devices", &caller.device, "modules", module];
+    Ok(hub.access.check_own_key(&token(request)?, &own()?.identity, &resource, now)?)
 }
 
 /// Paths of our own: for the key of `iothubowner` only.

@@ -38,10 +38,12 @@ const LARGEST_BODY: usize = 1 << 20;
 pub fn router(state: HubState) -> Router {
     let registry = registry_paths().route_layer(from_fn_with_state(state.clone(), gate::registry));
     let service = service_paths().route_layer(from_fn_with_state(state.clone(), gate::service));
+    let methods = method_paths().route_layer(from_fn_with_state(state.clone(), gate::methods));
     let device = device_paths().route_layer(from_fn_with_state(state.clone(), gate::device));
     let owner = owner_paths().route_layer(from_fn_with_state(state.clone(), gate::owner));
     registry
         .merge(service)
+        .merge(methods)
         .merge(device)
         .route(protocol::websocket::PATH, get(websocket::upgrade))
         .merge(owner)
@@ -79,8 +81,6 @@ fn service_paths() -> Router<HubState> {
     Router::new()
         .route("/twins/{device}", twin.clone())
         .route("/twins/{device}/modules/{module}", twin)
-        .route("/twins/{device}/methods", post(methods::invoke))
-        .route("/twins/{device}/modules/{module}/methods", post(methods::invoke))
         .route("/statistics/service", get(registry::service_statistics))
         .route("/jobs/v2/{job}", any(not_implemented))
         .route("/jobs/v2/{job}/cancel", any(not_implemented))
@@ -90,6 +90,12 @@ fn service_paths() -> Router<HubState> {
         .route("/messages/serviceBound/feedback", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}/abandon", any(not_implemented))
+}
+
+fn method_paths() -> Router<HubState> {
+    Router::new()
+        .route("/twins/{device}/methods", post(methods::invoke))
+        .route("/twins/{device}/modules/{module}/methods", post(methods::invoke))
 }
 
 fn owner_paths() -> Router<HubState> {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answering_device import Answering
 from azure.iot.device import X509, Message, MethodResponse
 from azure.iot.device.common.auth import SymmetricKeySigningMechanism
 from azure.iot.device.common.auth.sastoken import RenewableSasToken
@@ -204,4 +205,8 @@ def test_a_module_is_made_from_the_environment_of_iot_edge(sort: Sort, monkeypat
             monkeypatch.setenv(name, value)
         client = sort.cls.create_from_edge_environment()
         assert sort.run(client.get_twin())["desired"] == {"$version": 1}
+        with Answering(sort.back.hub) as device:
+            answer = sort.run(client.invoke_method({"methodName": "reboot", "payload": {"now": True}}, DEVICE))
+        assert answer == {"status": 200, "payload": device.called_with}
+        assert device.called_with == ["reboot", {"now": True}]
         sort.run(client.shutdown())
