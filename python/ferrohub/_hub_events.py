@@ -22,6 +22,8 @@ class TelemetryMessage(NamedTuple):
     """Application properties under their names, system properties under theirs, such as `$.mid` and `$.ct`."""
     enqueued_time: datetime
     """When the hub received it, in UTC."""
+    duplicate: bool
+    """Whether the sender said that it may have sent it before (DUP), which clients do after a lost connection."""
 
 
 class Events:
@@ -70,6 +72,7 @@ def telemetry_message(message: dict[str, Any]) -> TelemetryMessage:
         body=b64decode(message["body"]),
         properties={unquote(name): unquote(value) for name, _, value in pairs},
         enqueued_time=moment(message["enqueuedUnixMillis"]),
+        duplicate=message["duplicate"],
     )
 
 

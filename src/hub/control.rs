@@ -156,7 +156,11 @@ impl Hub {
                     "desired_patches_published": now.desired_patches_published,
                 }))
             }
-            Call::Telemetry => Ok(self.telemetry().iter().map(telemetry_json).collect()),
+            Call::Telemetry => {
+                let messages = self.state().telemetry.messages();
+                self.on_disk().await?;
+                Ok(messages.iter().map(telemetry_json).collect())
+            }
             Call::OrderFault | Call::ClearFaults | Call::DropConnections | Call::LoseSessions => {
                 self.spoil(request).await
             }
@@ -187,6 +191,7 @@ impl Hub {
             Call::Events => {
                 let (first, messages) =
                     self.state().telemetry.since(request.from, seconds(request.timeout)).await;
+                self.on_disk().await?;
                 let messages: Value = messages.iter().map(telemetry_json).collect();
                 Ok(json!({ "first": first, "messages": messages }))
             }
@@ -217,6 +222,11 @@ impl Hub {
                     .map(|()| Value::Null)
             }
         }
+    }
+
+    /// No answer tells of something that a crash could take back.
+    async fn on_disk(&self) -> Result<()> {
+        self.state().store.read(|_| ()).await.map_err(|error| refused(&error))
     }
 
     /// Faults and the like: they concern one identity, or all if none is named.
@@ -322,5 +332,6 @@ fn telemetry_json(message: &TelemetryMessage) -> Value {
         "enqueuedUnixMillis": message.enqueued_unix_millis,
         "properties": message.properties,
         "body": STANDARD.encode(&message.body),
+        "duplicate": message.duplicate,
     })
 }

@@ -1,5 +1,5 @@
 //! The data file: a redb database with one JSON record per device or module, texts that the hub keeps beside them,
-//! and a record that says whose it is.
+//! the newest messages that devices sent, and a record that says whose it is.
 //!
 //! It is read whole when the hub starts and then only written. How it is opened, and what is refused, stands in
 //! [`crate::database`].
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::Entity;
 use super::store::{Changes, State};
+use super::telemetry::{Log, TelemetryMessage};
 use crate::database::{self, OWNER, OwnerRecord, Problem, Sort, to_json};
 use crate::error::{Error, Result};
 use crate::protocol::identity::IdentityId;
@@ -28,6 +29,8 @@ static DATA_FILE: Sort = Sort {
 };
 const ENTITIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entities");
 const RECORDS: TableDefinition<'_, &str, &str> = TableDefinition::new("records");
+/// By number, which is the order in which they came.
+const TELEMETRY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("telemetry");
 
 /// An open data file.
 pub(super) struct DataFile {
@@ -57,19 +60,26 @@ impl HubRecord {
     }
 }
 
+/// What a data file holds.
+#[derive(Default)]
+pub(super) struct Stored {
+    pub(super) state: State,
+    pub(super) telemetry: Log,
+}
+
 impl DataFile {
     /// Open a data file with what it holds, or create it. A new file has no record yet: [`Self::claim`]
     /// it.
     ///
     /// # Errors
     /// `System`, saying what is wrong with the file and what to do, without having changed it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Option<HubRecord>, State)> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Option<HubRecord>, Stored)> {
         let load = |database: &Database, record: Option<&HubRecord>| match record {
-            Some(_) => read_state(database).map_err(|error| problem(path).damaged().caused_by(error)),
-            None => Ok(State::default()),
+            Some(_) => read_all(database).map_err(|error| problem(path).damaged().caused_by(error)),
+            None => Ok(Stored::default()),
         };
-        let (database, record, state) = database::open(path, &DATA_FILE, |_| Ok(()), load)?;
-        Ok((Self { path: path.to_owned(), database }, record, state))
+        let (database, record, stored) = database::open(path, &DATA_FILE, |_| Ok(()), load)?;
+        Ok((Self { path: path.to_owned(), database }, record, stored))
     }
 
     /// A data file on any storage.
@@ -97,6 +107,13 @@ impl DataFile {
 
     fn try_commit(&self, changes: &Changes) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
+        if !changes.telemetry.messages.is_empty() {
+            let mut telemetry = transaction.open_table(TELEMETRY)?;
+            for (number, message) in &changes.telemetry.messages {
+                telemetry.insert(number, to_json(message)?.as_slice())?;
+            }
+            telemetry.retain_in(..changes.telemetry.first, |_, _| false)?;
+        }
         {
             let mut entities = transaction.open_table(ENTITIES)?;
             for (id, entity) in &changes.entities {
@@ -132,6 +149,26 @@ pub(super) fn other_host(path: &Path, theirs: &str, ours: &str) -> Error {
 /// The file belongs to a hub with another owner key.
 pub(super) fn other_key(path: &Path) -> Error {
     problem(path).text("belongs to a hub with another key of iothubowner: start it with the same key, or choose another file")
+}
+
+fn read_all(database: &Database) -> Result<Stored, redb::Error> {
+    Ok(Stored { state: read_state(database)?, telemetry: read_telemetry(database)? })
+}
+
+fn read_telemetry(database: &Database) -> Result<Log, redb::Error> {
+    let table = match database.begin_read()?.open_table(TELEMETRY) {
+        Ok(table) => table,
+        // Nothing has been sent yet.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Log::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let read = |entry: Result<(AccessGuard<'_, u64>, AccessGuard<'_, &[u8]>), _>| {
+        let (number, record) = entry?;
+        let message: TelemetryMessage = serde_json::from_slice(record.value()).map_err(io::Error::from)?;
+        Ok::<_, redb::Error>((number.value(), message))
+    };
+    let messages = table.iter()?.map(read).collect::<Result<_, _>>()?;
+    Ok(Log { first: 0, messages })
 }
 
 fn read_state(database: &Database) -> Result<State, redb::Error> {
@@ -220,11 +257,32 @@ mod tests {
             file.commit(&Changes { records: records.into(), ..Changes::default() }).unwrap();
         }
         drop(file);
-        let (_file, record, state) = DataFile::open(&path).unwrap();
+        let (_file, record, Stored { state, .. }) = DataFile::open(&path).unwrap();
         assert_eq!((record.unwrap().host_name.as_str(), state.len()), ("localhost", 199));
         assert!(state.get(&gone).is_none());
         assert_eq!(state.records("a/").collect::<Vec<_>>(), [("a/2", "two")]);
         assert_eq!(state.records("b/").count(), 0);
+    }
+
+    #[test]
+    fn what_devices_sent_is_there_after_opening_again_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        let message: TelemetryMessage = serde_json::from_value(serde_json::json!({
+            "sender": "d7/m", "enqueuedUnixMillis": 5, "properties": "a=b", "body": "AP8=", "duplicate": false,
+        }))
+        .unwrap();
+        let numbered =
+            |numbers: std::ops::Range<u64>| numbers.map(|number| (number, message.clone())).collect();
+        let (file, ..) = DataFile::open(&path).unwrap();
+        for telemetry in
+            [Log { first: 0, messages: numbered(0..5) }, Log { first: 3, messages: numbered(5..7) }]
+        {
+            file.commit(&Changes { telemetry, ..Changes::default() }).unwrap();
+        }
+        drop(file);
+        let (_file, _, stored) = DataFile::open(&path).unwrap();
+        assert_eq!(stored.telemetry.messages, numbered(3..7));
     }
 
     #[cfg(unix)]

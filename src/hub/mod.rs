@@ -47,6 +47,7 @@ pub mod x509;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use counters::{Counters, Statistics};
@@ -59,11 +60,11 @@ use crate::clock::Clock;
 use crate::error::Result;
 use access::Access;
 use connections::Connections;
-use data_file::{DataFile, HubRecord};
+use data_file::{DataFile, HubRecord, Stored};
 use faults::Faults;
 use journal::Journal;
 use store::Store;
-use telemetry::Telemetry;
+use telemetry::{Log, Telemetry, TelemetryMessage};
 use uploads::Uploads;
 
 /// How long a client may take for its TLS handshake and for its first request.
@@ -134,9 +135,9 @@ impl HubState {
     pub fn open(settings: &HubSettings) -> Result<Self> {
         // First, so that a key that can't be used leaves no file behind.
         let new = settings.new_record()?;
-        let (store, record) = match &settings.data {
+        let (store, log, record) = match &settings.data {
             Some(path) => settings.open_store(path, new)?,
-            None => (Store::in_memory(), new),
+            None => (Store::in_memory(), Log::default(), new),
         };
         Ok(Self {
             address: settings.address.as_str().into(),
@@ -145,11 +146,21 @@ impl HubState {
             store,
             connections: Connections::default(),
             counters: Arc::default(),
-            telemetry: Arc::default(),
+            telemetry: Arc::new(Telemetry::restored(log)),
             uploads: Arc::default(),
             faults: Arc::default(),
             notices: settings.notices.clone(),
         })
+    }
+
+    /// Take what a device sent; resolves when it is on disk.
+    pub(super) async fn receive(
+        &self,
+        messages: impl ExactSizeIterator<Item = TelemetryMessage>,
+    ) -> std::result::Result<(), HubError> {
+        self.counters.telemetry_messages.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        let change = self.telemetry.append(messages, &self.store)?;
+        self.store.durable(change).await
     }
 }
 
@@ -160,16 +171,16 @@ impl HubSettings {
         Ok(HubRecord::new(self.host_name.clone(), key))
     }
 
-    fn open_store(&self, path: &Path, new: HubRecord) -> Result<(Store, HubRecord)> {
-        let (file, stored, state) = DataFile::open(path)?;
-        let record = if let Some(stored) = stored {
-            self.own(stored, path)?
+    fn open_store(&self, path: &Path, new: HubRecord) -> Result<(Store, Log, HubRecord)> {
+        let (file, record, Stored { state, telemetry }) = DataFile::open(path)?;
+        let record = if let Some(record) = record {
+            self.own(record, path)?
         } else {
             file.claim(&new)?;
             new
         };
         let journal = Journal::start(file, self.notices.clone())?;
-        Ok((Store::with_journal(state, journal), record))
+        Ok((Store::with_journal(state, journal), telemetry, record))
     }
 
     /// A data file's record, if it is this hub's.

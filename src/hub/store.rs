@@ -11,17 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::entity::Entity;
 use super::error::HubError;
 use super::journal::Journal;
+use super::telemetry::Log;
 use crate::protocol::identity::IdentityId;
 
 /// The number of a change: grows by one with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sequence(u64);
 
-/// What one change writes: entities and records as they are now, or none where one was removed.
+/// What one change writes: entities and records as they are now, or none where one was removed, and what devices
+/// sent.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) entities: BTreeMap<IdentityId, Option<Arc<Entity>>>,
     pub(super) records: BTreeMap<String, Option<Arc<str>>>,
+    pub(super) telemetry: Log,
 }
 
 impl Changes {
@@ -33,6 +36,7 @@ impl Changes {
     pub(super) fn extend(&mut self, later: Self) {
         self.entities.extend(later.entities);
         self.records.extend(later.records);
+        self.telemetry.extend(later.telemetry);
     }
 }
 
@@ -256,6 +260,25 @@ impl Store {
             Some(journal) => journal.durable(change).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether anything of it is on disk.
+    pub(super) fn is_kept(&self) -> bool {
+        self.0.journal.is_some()
+    }
+
+    /// Write down what devices sent, without waiting for the disk.
+    ///
+    /// # Errors
+    /// 500 or 503 if the journal failed or is closed.
+    pub(super) fn log(&self, telemetry: Log) -> Result<Sequence, HubError> {
+        let mut current = self.current();
+        if let Some(journal) = &self.0.journal {
+            journal.check_open()?;
+            current.newest = Sequence(current.newest.0 + 1);
+            journal.append(current.newest, Changes { telemetry, ..Changes::default() });
+        }
+        Ok(current.newest)
     }
 
     /// Bring everything to disk and let go of the data file; changes are refused from then on.

@@ -203,9 +203,12 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                 Err(ending) => break Err(ending),
             }
         };
-        if !self.received.is_empty() {
-            self.hub.counters.telemetry_messages.fetch_add(self.received.len() as u64, Ordering::Relaxed);
-            self.hub.telemetry.append(self.received.drain(..));
+        if !self.received.is_empty()
+            && let Err(error) = self.hub.receive(self.received.drain(..)).await
+        {
+            // Among it are acknowledgements, which would not be true.
+            self.outgoing.discard();
+            return Err(error.into());
         }
         outcome
     }
@@ -242,7 +245,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
                 return Err(Ending::closed("it sent a message larger than 256 KiB"));
             }
             let properties = properties.to_owned();
-            self.receive(properties, &publish.payload);
+            self.receive(properties, &publish.payload, publish.dup);
         } else if let Some(request) = topics::parse_twin_request(&publish.topic) {
             self.answer_twin(request, &publish.payload).await;
         } else if let Some((status, request_id)) = topics::parse_method_response(&publish.topic) {
@@ -269,12 +272,13 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
     }
 
     /// The body is copied: as a slice it would keep its whole read buffer in memory.
-    fn receive(&mut self, properties: String, body: &[u8]) {
+    fn receive(&mut self, properties: String, body: &[u8], duplicate: bool) {
         self.received.push(TelemetryMessage {
             sender: Arc::clone(&self.id),
             enqueued_unix_millis: self.hub.clock.unix_millis(),
             properties,
             body: Bytes::copy_from_slice(body),
+            duplicate,
         });
     }
 
@@ -359,8 +363,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
     fn send_will(&mut self, will: &LastWill) {
         let properties = rules::telemetry_properties(&will.topic, &self.telemetry_topic).unwrap_or_default();
         let separator = if properties.is_empty() { "" } else { "&" };
-        self.receive(format!("{properties}{separator}iothub-MessageType=Will"), &will.message);
-        self.hub.telemetry.append(self.received.drain(..));
+        self.receive(format!("{properties}{separator}iothub-MessageType=Will"), &will.message, false);
+        // Nobody waits for it; a hub that can't write any more has said so.
+        let _ = self.hub.telemetry.append(self.received.drain(..), &self.hub.store);
     }
 }
 
