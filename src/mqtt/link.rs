@@ -20,10 +20,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::MAX_PACKET;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How much is read at once, and how much may wait to be written before the owner is asked for more.
+/// How much is read at once while much comes, and how much may wait to be written before the owner is asked for more.
 const BUFFER: usize = 64 * 1024;
 /// How long a closing connection may take to say goodbye.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How much is read at once while little comes: a program may have a thousand connections, most of them idle.
+const SMALL_BUFFER: usize = 4 * 1024;
 
 /// What the owner of a link does with packets.
 pub trait Dialogue {
@@ -44,6 +46,8 @@ pub trait Dialogue {
 pub struct Link<S> {
     stream: S,
     input: BytesMut,
+    /// How much to read at once.
+    reading: usize,
     output: BytesMut,
     flushed: bool,
     keep_alive: Duration,
@@ -60,6 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Self {
             stream,
             input: BytesMut::new(),
+            reading: SMALL_BUFFER,
             output: BytesMut::new(),
             flushed: true,
             keep_alive,
@@ -134,12 +139,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 break;
             }
         }
+        self.release_buffers();
         self.poll_keep_alive(context)
     }
 
+    /// Nothing comes at this moment: what is empty needs no memory.
+    fn release_buffers(&mut self) {
+        self.reading = SMALL_BUFFER;
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.input.reserve(BUFFER);
+        self.input.reserve(self.reading);
+        let room = self.input.capacity() - self.input.len();
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context)).map_err(lost)?;
+        if read == room {
+            self.reading = (self.reading * 2).min(BUFFER);
+        }
         if read == 0 {
             return Poll::Ready(Err(Error::new(
                 ErrorKind::ConnectionDropped,

@@ -16,6 +16,9 @@ use super::counts::{MessageCounts, is_message};
 use super::request::{Operation, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
 
+/// How many requests an idle connection keeps room for.
+const KEPT_CAPACITY: usize = 8;
+
 /// Requests without an outcome; `P` is what the owner's own requests are for.
 #[derive(Debug)]
 pub struct Outbound<P> {
@@ -132,6 +135,8 @@ impl<P: PartialEq> Outbound<P> {
             let Some(request) = self.queued.pop_front() else { break };
             self.write(request, false, output)?;
         }
+        release(&mut self.queued);
+        release(&mut self.in_flight);
         Ok(())
     }
 
@@ -327,6 +332,13 @@ impl<P: PartialEq> Outbound<P> {
 
 fn is_abandoned<P>(request: &Request<P>) -> bool {
     matches!(&request.reply, Reply::Caller(promise) if promise.is_abandoned())
+}
+
+/// A burst leaves no room behind that idle connections would have to keep.
+fn release<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > KEPT_CAPACITY {
+        *queue = VecDeque::new();
+    }
 }
 
 fn extract<T>(queue: &mut VecDeque<T>, condition: impl Fn(&T) -> bool) -> Vec<T> {

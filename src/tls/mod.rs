@@ -6,16 +6,18 @@
 //! a program that names certificates means those.
 //!
 //! - `identity`: the certificate that a device shows; `cipher`: which suites are offered
+//! - `verifiers`: shared by clients that trust the same
 
 mod cipher;
 mod identity;
+mod verifiers;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -23,9 +25,13 @@ use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
+use verifiers::Trust;
 
 pub use cipher::cipher_suites;
 pub use identity::Identity;
+
+/// What rustls counts for one server: a configuration is for one host.
+const TICKETS: usize = 8;
 
 /// Whom a client trusts besides the local CA.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,10 +84,12 @@ pub fn device_config(
         .map_err(tls_setup)?
         .dangerous()
         .with_custom_certificate_verifier(verifier(host, roots)?);
-    Ok(match identity {
+    let mut config = match identity {
         Some(identity) => config.with_client_cert_resolver(identity.resolver()),
         None => config.with_no_client_auth(),
-    })
+    };
+    config.resumption = Resumption::in_memory_sessions(TICKETS);
+    Ok(config)
 }
 
 /// For a client that never speaks TLS, of a library that asks for a configuration all the same: it trusts nobody.
@@ -95,7 +103,18 @@ pub fn unused_config() -> Result<Arc<ClientConfig>> {
 }
 
 fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
-    let mut store = match roots {
+    let vouched_for = is_loopback(host) && !matches!(roots, Roots::Pem(_));
+    let local_ca = vouched_for.then(local_ca).unwrap_or_default();
+    let trust = Trust { roots: roots.clone(), local_ca };
+    Ok(match roots {
+        Roots::System | Roots::Pem(_) => verifiers::shared(trust, new_verifier)?,
+        // What the files hold may have changed.
+        Roots::Bundle(_) => new_verifier(&trust)?,
+    })
+}
+
+fn new_verifier(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>> {
+    let mut store = match &trust.roots {
         Roots::System => system_roots().clone(),
         Roots::Pem(text) => {
             let certificates = pem_certificates(text.as_bytes());
@@ -106,18 +125,14 @@ fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
             store_of(bundle_certificates(path)?, &origin, ErrorKind::InvalidArgument)?
         }
     };
-    if is_loopback(host) && !matches!(roots, Roots::Pem(_)) {
-        store.add_parsable_certificates(local_ca());
-    }
+    store.add_parsable_certificates(pem_certificates(&trust.local_ca));
     if store.is_empty() {
         return Err(Error::new(
             ErrorKind::System,
             "this system has no CA certificates: install its ca-certificates package, or set SSL_CERT_FILE to a PEM file",
         ));
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider());
-    let verifier = verifier.build().map_err(tls_setup)?;
-    Ok(verifier)
+    WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build().map_err(tls_setup)
 }
 
 fn tls_setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -141,10 +156,10 @@ fn system_roots() -> &'static RootCertStore {
     })
 }
 
-/// Read anew for each client: the hub may have made it a moment ago.
-fn local_ca() -> Vec<CertificateDer<'static>> {
+/// Its PEM text, read anew for each client: the hub may have made it a moment ago.
+fn local_ca() -> Vec<u8> {
     let path = home::data_dir().map(|folder| folder.join(home::CA_CERTIFICATE));
-    path.and_then(|path| std::fs::read(path).ok()).map(|pem| pem_certificates(&pem)).unwrap_or_default()
+    path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
 }
 
 fn pem_certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
@@ -225,6 +240,14 @@ mod tests {
         assert_eq!(split_port("h"), ("h", None));
         assert_eq!(split_port("[::1]:8443"), ("::1", Some(8443)));
         assert_eq!(split_port("::1"), ("::1", None));
+    }
+
+    #[test]
+    fn clients_that_trust_the_same_share_one_verifier() {
+        let certificate = rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap().cert;
+        let pem = Roots::Pem(certificate.pem());
+        let (one, same) = (verifier("h", &pem).unwrap(), verifier("other", &pem).unwrap());
+        assert!(Arc::ptr_eq(&one, &same));
     }
 
     #[test]
