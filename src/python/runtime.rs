@@ -21,6 +21,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often the main thread looks for signals while it waits.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Threads for name look-ups, at most: a few that hang must not keep others from connecting.
+const LOOK_UPS: usize = 8;
+/// How long such a thread waits for more to do.
+const IDLE_TIME: Duration = Duration::from_secs(1);
+
 struct ProcessRuntime {
     process: u32,
     runtime: Runtime,
@@ -40,7 +45,8 @@ pub(super) fn handle() -> Result<Handle> {
     std::mem::forget(slot.take());
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
-        .max_blocking_threads(2)
+        .max_blocking_threads(LOOK_UPS)
+        .thread_keep_alive(IDLE_TIME)
         .thread_name("ferrohub")
         .enable_all()
         .build()
