@@ -34,11 +34,9 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
 
     _home: loops.Loop | None = None
 
-    def _make_handlers(self) -> Handlers:
-        # Without a running loop they live with those of synchronous clients, until a call brings one.
-        from ferrohub.device.dispatcher import handlers_of
-
-        handlers = handlers_of(self._core)
+    def _follow_news(self) -> Handlers:
+        # Without a running loop they live with those of synchronous clients, until something is done on one.
+        handlers = super()._follow_news()
         with contextlib.suppress(RuntimeError):
             self._settle(loops.running(), handlers)
         return handlers

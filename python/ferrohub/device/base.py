@@ -93,7 +93,6 @@ def _handler_property(kind: str, documentation: str) -> property:
             if self._receives_by == "calls":
                 raise exceptions.ClientError("Cannot set receive handlers - receive APIs have already been used")
             self._receives_by = "handlers"
-        # The first handler brings threads; a program without handlers needs none.
         self._follow_news().set(kind, handler, self._seconds(TWIN_TIMEOUT))
 
     return property(read, write, doc=documentation)
@@ -110,9 +109,6 @@ def _in_its_form(write: Callable[[Any], Written], value: Any) -> Written:
 class GenericIoTHubClient(AbstractIoTHubClient):
     """What clients of devices and modules have in common."""
 
-    _make_handlers: Callable[[], Handlers]
-    """Given by each way to wait."""
-
     def __init__(self, core: DeviceClient) -> None:
         super().__init__(core)
         self._handlers: Handlers | None = None
@@ -121,9 +117,11 @@ class GenericIoTHubClient(AbstractIoTHubClient):
             self._follow_news()
 
     def _follow_news(self) -> Handlers:
-        """Have news of the connection and the outbox told or logged."""
+        """Have news of the connection and the outbox told or logged. The first time brings a thread."""
         if self._handlers is None:
-            self._handlers = self._make_handlers()
+            from ferrohub.device.dispatcher import handlers_of
+
+            self._handlers = handlers_of(self._core)
         return self._handlers
 
     def _seconds(self, timeout: float | None) -> float | None:

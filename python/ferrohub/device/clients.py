@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ferrohub.device.custom_typing import StorageInfo
-    from ferrohub.device.handlers import Handlers
     from ferrohub.device.message import Message
     from ferrohub.device.methods import MethodRequest, MethodResponse
 
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 
 class GenericIoTHubClient(base.GenericIoTHubClient):
     """What the synchronous clients of devices and modules have in common."""
-
-    def _make_handlers(self) -> Handlers:
-        from ferrohub.device.dispatcher import handlers_of
-
-        return handlers_of(self._core)
 
     def __enter__(self: Client) -> Client:
         return self

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ferrohub.device.handlers import Done
+    from ferrohub.device.handlers import Done, Handler, Step
 
 MOST_THREADS = 64
 IDLE_SECONDS = 10.0
@@ -55,6 +55,7 @@ class HandlerThreads:
                     return
                 work = self._work.popleft()
             work()
+            del work  # an idle thread must not keep a client that is forgotten
 
 
 class Dispatcher:
@@ -69,7 +70,7 @@ class Dispatcher:
 
     def handlers_of(self, core: DeviceClient) -> Handlers:
         """The handlers of a client, which from now on are told of its news."""
-        handlers = Handlers(core, self._run)
+        handlers = Handlers(core, self)
         number = next(self._numbers)
         self._clients[number] = handlers
         core.watch(self._mailbox, number)
@@ -84,22 +85,31 @@ class Dispatcher:
                     handlers.pump(kind)
                 del handlers
 
-    def _run(self, call: Callable[[], Any], done: Done) -> None:
-        self._threads.run(lambda: _run_to_its_end(call, done))
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Any thread may start handlers."""
+        function(*arguments)
+
+    def handle(self, steps: list[Step], done: Done) -> None:
+        """Run handlers in a thread."""
+        self._threads.run(lambda: done(_handle_all(steps)))
 
 
-def _run_to_its_end(call: Callable[[], Any], done: Done) -> None:
+def _handle_all(steps: list[Step]) -> list[Exception]:
+    failures = [_failure_of(handler, arguments) for handler, arguments in steps]
+    return [failure for failure in failures if failure is not None]
+
+
+def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> Exception | None:
     """Run a handler, also if it is a coroutine function."""
-    failure = None
     try:
-        result = call()
+        result = handler(*arguments())
         if hasattr(result, "__await__"):
             import asyncio
 
             asyncio.run(_awaited(result))
     except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported, and the next call goes on
-        failure = error
-    done(failure)
+        return error
+    return None
 
 
 async def _awaited(awaitable: Any) -> None:

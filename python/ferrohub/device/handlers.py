@@ -17,13 +17,27 @@ from ferrohub.device.received import MODELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Protocol
 
     from ferrohub._native import DeviceClient
 
     Handler = Callable[..., Any]
-    Done = Callable[["Exception | None"], None]
-    Run = Callable[[Callable[[], Any], Done], None]
+    Step = tuple[Handler, Callable[[], tuple[Any, ...]]]
+    Done = Callable[[list[Exception]], None]
+
+    class Runner(Protocol):
+        """Where the handlers of a client run."""
+
+        def call(self, function: Callable[..., None], *arguments: Any) -> None:
+            """Call a function of ours where it may start handlers."""
+
+        def handle(self, steps: list[Step], done: Done) -> None:
+            """Start these calls, one after another, and return at once.
+
+            Each is a handler and what makes its arguments. If it gives an awaitable, that is awaited too. At the end
+            `done` is called with what was raised.
+            """
+
 
 logger = logging.getLogger("azure.iot.device")
 state_logger = logging.getLogger(STATE_LOGGER)
@@ -33,18 +47,20 @@ AT_ONCE = {"desired_patch": 1, "message": 4, "method": 4, "event": 1}
 
 
 class Handlers:
-    """The handlers of one client.
+    """The handlers of one client."""
 
-    `run(call, done)` starts a call somewhere and returns at once; if the call gives a coroutine, that is run too.
-    When all has ended, it calls `done` with what was raised, or None.
-    """
-
-    def __init__(self, core: DeviceClient, run: Run) -> None:
+    def __init__(self, core: DeviceClient, runner: Runner) -> None:
         self._core = core
-        self.run = run
+        self._runner = runner
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}
         self._running = dict.fromkeys(AT_ONCE, 0)
+
+    def settle(self, runner: Runner) -> None:
+        """From now on run there. What is under way elsewhere does not count: an event loop that ended ends nothing."""
+        with self._lock:
+            self._runner = runner
+            self._running = dict.fromkeys(AT_ONCE, 0)
 
     def get(self, kind: str) -> Handler | None:
         """The handler of this kind."""
@@ -55,19 +71,20 @@ class Handlers:
         with self._lock:
             was_set = kind in self._handlers
             # Who begins to listen is not told of what was before.
-            before = [] if kind in MODELS or self._listeners() else self._take_all("event")
+            before = [] if kind in MODELS or self._listens_to_news() else self._take_all("event")
             if handler is None:
                 self._handlers.pop(kind, None)
             else:
                 self._handlers[kind] = handler
         for event in before:
-            self._tell({}, *event)
+            self._news({}, *event)
         if kind not in MODELS:
             return
         with translated():
             if handler is None and was_set:
                 self._core.disable(kind, timeout).wait()
-            elif handler is not None and not was_set:
+            elif handler is not None:
+                # At once if it was enabled before; if that failed, it is tried again.
                 self._core.enable(kind, timeout).wait()
         self.pump(kind)
 
@@ -78,23 +95,21 @@ class Handlers:
 
     def pump(self, kind: str) -> None:
         """Start calls for what has come, as many as may run at once."""
+        self._runner.call(self._pump, kind)
+
+    def _pump(self, kind: str) -> None:
         while True:
             with self._lock:
-                if self._running[kind] >= AT_ONCE[kind] or not self._is_wanted(kind):
+                running = self._running
+                if running[kind] >= AT_ONCE[kind] or not self._is_wanted(kind):
                     return
                 item = self._take(kind)
                 if item is None:
                     return
-                self._running[kind] += 1
+                running[kind] += 1
                 # Who is called is decided now: a handler that is removed gets what it was to get.
-                call = self._call(kind, item)
-                is_only_logged = kind == "event" and not self._listeners()
-            if is_only_logged:
-                call()  # here: no thread for a line in the log
-                with self._lock:
-                    self._running[kind] -= 1
-            else:
-                self._start(kind, call)
+                handlers = self._handlers.copy()
+            self._start(kind, self._steps(handlers, kind, item), running)
 
     def _take(self, kind: str) -> Any:
         with translated():
@@ -106,48 +121,52 @@ class Handlers:
     def _is_wanted(self, kind: str) -> bool:
         return kind == "event" or kind in self._handlers
 
-    def _listeners(self) -> dict[str, Handler]:
-        """The handlers of news of the connection."""
-        return {kind: handler for kind, handler in self._handlers.items() if kind not in MODELS}
+    def _listens_to_news(self) -> bool:
+        return not self._handlers.keys() <= MODELS.keys()
 
-    def _start(self, kind: str, call: Callable[[], Any]) -> None:
-        def done(failure: Exception | None) -> None:
+    def _start(self, kind: str, steps: list[Step], running: dict[str, int]) -> None:
+        def end() -> None:
             with self._lock:
-                self._running[kind] -= 1
-            if failure is not None:
+                running[kind] -= 1
+
+        def done(failures: list[Exception]) -> None:
+            end()
+            for failure in failures:
                 self._failed(failure)
             self.pump(kind)
 
-        self.run(call, done)
+        if steps:
+            self._runner.handle(steps, done)
+        else:  # no thread for a line in the log
+            end()
 
-    def _call(self, kind: str, item: Any) -> Callable[[], Any]:
-        """What is to be run for an item: a function, whose result may be a coroutine."""
+    def _steps(self, handlers: dict[str, Handler], kind: str, item: Any) -> list[Step]:
+        """The handlers to call for an item."""
         if kind == "event":
-            listeners = self._listeners()
-            return lambda: self._tell(listeners, *item)
-        handler = self._handlers[kind]
-        return lambda: handler(MODELS[kind](item))
+            return self._news(handlers, *item)
+        return [(handlers[kind], lambda: (MODELS[kind](item),))]
 
-    def _tell(
+    def _news(
         self,
-        listeners: dict[str, Handler],
+        handlers: dict[str, Handler],
         event: str,
         reason: tuple[str, str, list[str]] | None,
         retry_in: float | None,
-    ) -> Any:
-        """Tell of news of the connection; a coroutine if a handler is one."""
+    ) -> list[Step]:
+        """Log news of the connection; the handlers to call for it."""
         if event == "token_expiring":
-            return listeners["token"]() if "token" in listeners else None
+            return [(handlers["token"], tuple)] if "token" in handlers else []
         failure = None if reason is None else public_error(CoreError(*reason))
-        if event == "failed":
-            return self._background(failure)
-        self._log(event, failure, retry_in)
-        coroutines = []
-        if failure is not None and "background" in listeners:
-            coroutines.append(listeners["background"](failure))
-        if event != "attempt_failed" and "state" in listeners:
-            coroutines.append(listeners["state"]())
-        return _all(coroutines)
+        if failure is None or event != "failed":
+            self._log(event, failure, retry_in)
+        elif "background" not in handlers:
+            _warn(failure)
+        steps: list[Step] = []
+        if failure is not None and "background" in handlers:
+            steps.append((handlers["background"], lambda: (failure,)))
+        if event in {"connected", "disconnected"} and "state" in handlers:
+            steps.append((handlers["state"], tuple))
+        return steps
 
     def _log(self, event: str, failure: Exception | None, retry_in: float | None) -> None:
         """One line for each event, with the client, the reason, and when it connects again."""
@@ -160,32 +179,19 @@ class Handlers:
             then = "not connecting again" if retry_in is None else f"connecting again in {retry_in:.1f} s"
             state_logger.log(level, "Connection State - Disconnected (%s): %s; %s", name, failure, then)
 
-    def _background(self, error: BaseException | None) -> Any:
-        """Report an error that no call waits for; a coroutine if the handler is one."""
-        handler = self._handlers.get("background")
-        if handler is None:
-            logger.warning("Exception caught in background thread.  Unable to handle. %s", error)
-            return None
-        return handler(error)
-
     def _failed(self, error: Exception) -> None:
         """A handler failed, or what came can't be read: report it, in a call of its own."""
 
-        def done(failure: Exception | None) -> None:
-            if failure is not None:
+        def done(failures: list[Exception]) -> None:
+            for failure in failures:
                 logger.error("on_background_exception failed", exc_info=failure)
 
-        self.run(lambda: self._background(error), done)
+        handler = self._handlers.get("background")
+        if handler is None:
+            _warn(error)
+        else:
+            self._runner.handle([(handler, lambda: (error,))], done)
 
 
-def _all(results: list[Any]) -> Any:
-    """One awaitable of those that are; None if none is."""
-    awaitables = [result for result in results if hasattr(result, "__await__")]
-    if not awaitables:
-        return None
-
-    async def each() -> None:
-        for awaitable in awaitables:
-            await awaitable
-
-    return each()
+def _warn(error: BaseException) -> None:
+    logger.warning("Exception caught in background thread.  Unable to handle. %s", error)

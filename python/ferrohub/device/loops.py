@@ -7,7 +7,10 @@ that one that blocks doesn't stop the loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import itertools
+import os
 import weakref
 
 from ferrohub._event_loops import EventLoop
@@ -20,7 +23,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ferrohub.device.handlers import Done
+    from ferrohub.device.handlers import Done, Handler, Step
+
+PAUSE_AFTER_CANCELLATION = 0.5
+"""Seconds."""
 
 _threads = HandlerThreads()
 
@@ -42,45 +48,91 @@ class Loop(EventLoop):
 
     def adopt(self, handlers: Handlers, core: DeviceClient) -> None:
         """From now on these handlers run here."""
-        handlers.run = self._start
         number = next(self._numbers)
         self._clients[number] = handlers
         core.watch(self._mailbox, number)
-        handlers.pump_all()
+        handlers.settle(self)
+        # Not now: the program may be about to set the handler that what has come is for.
+        asyncio.get_running_loop().call_soon(handlers.pump_all)
 
-    def _start(self, call: Callable[[], Any], done: Done) -> None:
-        """Run a handler; may be called on the loop or in a thread."""
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call this on the loop: at once if that is where we are, never if it is closed."""
         loop = self._loop()
-        if loop is None or loop.is_closed():
-            return
-        _threads.run(lambda: self._begin(loop, call, done))
+        if loop is not None and loop is _running():
+            function(*arguments)
+        elif loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(function, *arguments)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, call: Callable[[], Any], done: Done) -> None:
-        try:
-            result = call()
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
-            done(error)
-            return
-        if not hasattr(result, "__await__"):
-            done(None)
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(self._finish, result, done)
+    def handle(self, steps: list[Step], done: Done) -> None:
+        """Run handlers in a task of the loop. Cancelled, or ended with the loop, it has no failures."""
+        self.call(self._begin, steps, done)
 
-    def _finish(self, coroutine: Any, done: Done) -> None:
-        async def run() -> None:
-            failure = None
-            try:
-                await coroutine
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
-                failure = error
-            done(failure)
+    def _begin(self, steps: list[Step], done: Done) -> None:
+        loop = asyncio.get_running_loop()
 
-        task = asyncio.get_running_loop().create_task(run())
+        def ended(task: asyncio.Task[list[Exception]]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                # Most often the loop is ending: what comes next is for another one.
+                loop.call_later(PAUSE_AFTER_CANCELLATION, done, [])
+            else:
+                done([] if task.exception() else task.result())
+
+        task = loop.create_task(_handle_all(steps))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(ended)
+
+
+async def _handle_all(steps: list[Step]) -> list[Exception]:
+    failures = [await _failure_of(handler, arguments) for handler, arguments in steps]
+    return [failure for failure in failures if failure is not None]
+
+
+async def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> Exception | None:
+    """Coroutine functions run here, other handlers in a thread: they may block."""
+    try:
+        if inspect.iscoroutinefunction(handler):
+            await handler(*arguments())
+        else:
+            await _in_thread(handler, arguments)
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
+        return error
+    return None
+
+
+async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> None:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[tuple[Any, Exception | None]] = loop.create_future()
+
+    def tell(result: Any, failure: Exception | None) -> None:
+        if not ended.done():
+            ended.set_result((result, failure))
+
+    def work() -> None:
+        result, failure = None, None
+        try:
+            result = handler(*arguments())
+        except Exception as error:  # noqa: BLE001 - it is raised where the handler was called
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, result, failure)
+
+    _threads.run(work)
+    result, failure = await ended
+    if failure is not None:
+        raise failure
+    if hasattr(result, "__await__"):
+        await result
 
 
 _loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Loop] = weakref.WeakKeyDictionary()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None
 
 
 def running() -> Loop:
@@ -90,3 +142,13 @@ def running() -> Loop:
     if found is None:
         found = _loops[loop] = Loop(loop)
     return found
+
+
+def _start_clean() -> None:
+    """In a forked child the handlers' threads don't exist."""
+    global _threads  # noqa: PLW0603 - one set per process
+    _threads = HandlerThreads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_clean)
