@@ -14,11 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons official format lint lint-rust lint-python record-wire licenses wheels clean
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak official format lint lint-rust lint-python record-wire licenses wheels clean
 
 help:
 	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
 	@echo 'make test       build and pass all tests'
+	@echo 'make soak       pass the tests of endurance in full: a thousand kills, a million messages'
 	@echo 'make lint       formats, lints, types, layers, licences'
 	@echo 'make format     format Rust and Python'
 	@echo 'make wheels     manylinux wheels for x86-64 and aarch64, in dist/'
@@ -69,6 +70,10 @@ test-python: dev local-wheels official
 # The suite runs on one Python, the tutorial on the others that are found.
 test-pythons: local-wheels
 	@$(BIN)/python scripts/other_pythons.py build/wheels 3.9 3.10 3.11 3.12 3.13 3.14
+
+# What `make test` does a tenth of.
+soak: dev
+	$(BIN)/python -m pytest -m soak
 
 # --- linting ------------------------------------------------------------------------------------------------------
 

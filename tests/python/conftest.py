@@ -45,6 +45,18 @@ def ferrohub_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
+@pytest.fixture(
+    params=[
+        pytest.param(10, id="tenth", marks=pytest.mark.timeout(180)),
+        pytest.param(1, id="full", marks=[pytest.mark.soak, pytest.mark.timeout(3 * 3600)]),
+    ]
+)
+def scaled(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """What becomes of a number: itself in the soak, a tenth of it in every other run."""
+    divisor: int = request.param
+    return lambda number: number // divisor
+
+
 @pytest.fixture
 def hub() -> Iterator[LocalHub]:
     """A hub of its own for the test, in this process."""

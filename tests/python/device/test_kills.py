@@ -1,0 +1,233 @@
+"""A hub that is killed at random moments, under clients that send, follow patches and answer methods.
+
+Nothing that was accepted is lost, nothing comes twice without saying so, and every call has one outcome.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import random
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from azure.iot.device import IoTHubDeviceClient, MethodResponse
+from azure.iot.device.exceptions import ConnectionDroppedError, ConnectionFailedError
+from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
+from ferrohub import LocalHub
+from msrest.exceptions import ClientRequestError, HttpOperationError
+
+if TYPE_CHECKING:
+    from azure.iot.device import MethodRequest
+
+DEVICES = 10
+KILLS = 1000
+RETRY_INTERVAL = 1
+"""Seconds: the longest pause of a client between two attempts to connect."""
+SECONDS = 30
+"""No wait for anything takes longer."""
+BATCH = 5
+PAUSE = 0.005
+"""Seconds between two batches of a device: the hub is to be killed often, not to be filled."""
+METHOD_SECONDS = 5
+
+
+class Bench:
+    """What everyone in the test shares: the hub, whether it is up, and what has happened."""
+
+    def __init__(self, hub: LocalHub) -> None:
+        self.hub = hub
+        self.registry = IoTHubRegistryManager(hub.connection_string)
+        self.up = threading.Event()
+        self.up.set()
+        self.stopped = threading.Event()
+        self.changed = threading.Condition()
+        self.batches = 0
+        self.copies: dict[bytes, list[bool]] = collections.defaultdict(list)
+        """Every message that arrived: for each copy whether it was marked as a duplicate."""
+        self._read = 0
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = SECONDS) -> bool:
+        with self.changed:
+            return self.changed.wait_for(condition, seconds)
+
+    def tell(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    def read(self) -> None:
+        """Take what has arrived since the last call."""
+        while True:
+            answer, error = self.hub._ask(call="events", timeout=0, **{"from": self._read})
+            assert error is None
+            if not answer["messages"]:
+                return
+            assert answer["first"] == self._read, "it was read too late"
+            self._read += len(answer["messages"])
+            for message in answer["messages"]:
+                self.copies[message["body"]].append(message["duplicate"])
+
+
+class Device:
+    """A device, and what it has seen."""
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        self.bench, self.id = bench, f"d{number}"
+        bench.registry.create_device_with_sas(self.id, "", "", "enabled")
+        self.client = IoTHubDeviceClient.create_from_connection_string(
+            bench.hub.device_connection_string(self.id), connection_retry_interval=RETRY_INTERVAL
+        )
+        self.sent = 0
+        self.failures: list[Exception] = []
+        self.versions: list[int] = []
+        self.desired: dict[str, Any] = {}
+        self.calls: collections.Counter[str] = collections.Counter()
+        self.client.connect()
+        self.client.on_connection_state_change = bench.tell
+        self.client.on_background_exception = self._failed
+        self.client.on_twin_desired_properties_patch_received = self._patched
+        self.client.on_method_request_received = self._called
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, (ConnectionFailedError, ConnectionDroppedError)):
+            self.failures.append(error)
+
+    def _patched(self, patch: dict[str, Any]) -> None:
+        self.versions.append(patch["$version"])
+        self.desired.update(patch)
+        self.bench.tell()
+
+    def _called(self, request: MethodRequest) -> None:
+        self.calls[request.payload] += 1
+        self.client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.payload))
+
+    def send(self) -> None:
+        """Send numbered messages until the test stops: each is accepted, however often the hub dies meanwhile."""
+        while not self.bench.stopped.is_set():
+            texts = [f"{self.id} {number}" for number in range(self.sent, self.sent + BATCH)]
+            self.failures.extend(error for error in self.client.send_messages(texts) if error is not None)
+            self.sent += BATCH
+            with self.bench.changed:
+                self.bench.batches += 1
+                self.bench.changed.notify_all()
+            self.bench.stopped.wait(PAUSE)
+
+
+class BackEnd:
+    """Changes desired properties and calls methods, one device after another."""
+
+    def __init__(self, bench: Bench, devices: list[Device]) -> None:
+        self.bench, self.devices = bench, devices
+        self.outcomes: dict[str, bool] = {}
+        """Whether the device has answered, for each call of a method."""
+
+    def _hub_is_up(self) -> bool:
+        """Wait until it is; False at the end of the test."""
+        return self.bench.up.wait(SECONDS) and not self.bench.stopped.is_set()
+
+    def desire(self) -> None:
+        number = 0
+        while self._hub_is_up():
+            number += 1
+            device = self.devices[number % DEVICES]
+            desired = {"newest": number, f"kept{number % 7}": number}
+            with contextlib.suppress(ClientRequestError):  # whether it was written is not known
+                self.bench.registry.update_twin(device.id, Twin(properties=TwinProperties(desired=desired)), None)
+
+    def call(self) -> None:
+        number = 0
+        while self._hub_is_up():
+            number += 1
+            token = f"call {number}"
+            answer = self._answer(self.devices[number % DEVICES], token)
+            assert answer in {token, None}
+            self.outcomes[token] = answer is not None
+
+    def _answer(self, device: Device, token: str) -> Any:
+        """What the device answered; None if the caller was told that it did not."""
+        method = CloudToDeviceMethod(method_name="echo", payload=token, response_timeout_in_seconds=METHOD_SECONDS)
+        try:
+            return self.bench.registry.invoke_device_method(device.id, method).payload
+        except (ClientRequestError, HttpOperationError):
+            return None
+
+
+def kill_and_restart(bench: Bench, devices: list[Device], kills: int, chance: random.Random) -> None:
+    for kill in range(kills):
+        # Sometimes at once, while everyone connects.
+        enough = bench.batches + chance.randrange(3 * DEVICES)
+        assert bench.wait_for(lambda enough=enough: bench.batches >= enough)  # type: ignore[misc]
+        bench.up.clear()
+        bench.hub.kill()
+        bench.hub.restart()
+        bench.up.set()
+        if kill % 5 == 0:
+            begin = time.monotonic()
+            assert bench.wait_for(lambda: all(device.client.connected for device in devices))
+            assert time.monotonic() - begin < RETRY_INTERVAL + 3, "the pause, and time for a busy machine to connect"
+        bench.read()
+
+
+def test_nothing_is_lost_and_every_call_ends_once_while_the_hub_is_killed_and_restarted(
+    tmp_path: Path, scaled: Callable[[int], int]
+) -> None:
+    seed = random.randrange(2**32)  # noqa: S311 - no secret
+    print(f"seed {seed}")
+    with LocalHub(process=True, data=tmp_path / "hub.data") as hub:
+        bench = Bench(hub)
+        devices = [Device(bench, number) for number in range(DEVICES)]
+        back_end = BackEnd(bench, devices)
+        work = [*(device.send for device in devices), back_end.desire, back_end.call]
+        threads = [threading.Thread(target=task) for task in work]
+        for thread in threads:
+            thread.start()
+        try:
+            kill_and_restart(bench, devices, scaled(KILLS), random.Random(seed))  # noqa: S311
+        finally:
+            bench.stopped.set()
+            for thread in threads:
+                thread.join(SECONDS)
+        assert not any(thread.is_alive() for thread in threads), "a call hangs"
+        bench.read()
+        check_messages(bench, devices)
+        check_patches(bench, devices)
+        check_calls(back_end, devices)
+        for device in devices:
+            device.client.shutdown()
+
+
+def check_messages(bench: Bench, devices: list[Device]) -> None:
+    from base64 import b64decode
+
+    assert all(device.failures == [] for device in devices)
+    arrived = [b64decode(body).decode() for body in bench.copies]
+    for device in devices:
+        of_device = [text for text in arrived if text.startswith(f"{device.id} ")]
+        assert of_device == [f"{device.id} {number}" for number in range(device.sent)], "each, in order"
+    again = [duplicate for copies in bench.copies.values() for duplicate in copies[1:]]
+    assert all(again), "whatever comes once more says so"
+    print(f"{len(arrived)} messages, {len(again)} repeated")
+
+
+def check_patches(bench: Bench, devices: list[Device]) -> None:
+    print(f"{sum(len(device.versions) for device in devices)} patches")
+    for device in devices:
+        desired = bench.registry.get_twin(device.id).properties.desired
+        version = desired.pop("$version")
+        desired.pop("$metadata")
+        assert bench.wait_for(lambda device=device, version=version: device.desired.get("$version") == version)  # type: ignore[misc]
+        assert {name: device.desired[name] for name in desired} == desired
+        assert device.versions == sorted(set(device.versions)), "each once, in order"
+
+
+def check_calls(back_end: BackEnd, devices: list[Device]) -> None:
+    for device in devices:
+        assert back_end._answer(device, f"last of {device.id}") == f"last of {device.id}"
+    calls = sum((device.calls for device in devices), collections.Counter[str]())
+    assert max(calls.values()) == 1, "no call reaches a device twice"
+    answered = {token for token, answered in back_end.outcomes.items() if answered}
+    assert answered <= set(calls)
+    print(f"{len(back_end.outcomes)} calls, {len(answered)} of them answered")
