@@ -6,8 +6,8 @@ use rumqttc::mqttbytes::v4::ConnectReturnCode;
 use tokio::time::Instant;
 
 use super::Kind;
-use super::session_scene::Column::{Connecting, Idle, Online};
-use super::session_scene::{Scene, fails, settle, soon};
+use super::session_scene::Column::{Connecting, Idle, Online, Waiting};
+use super::session_scene::{START, Scene, fails, settle, soon};
 use crate::error::ErrorKind;
 
 const MESSAGES: &str = "devices/dev1/messages/devicebound/#";
@@ -112,4 +112,19 @@ async fn an_attempt_that_nobody_waits_for_leaves_the_others_theirs() {
     settle().await;
     scene.hub().admit(true).await;
     soon(second).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_two_hours_ahead_brings_a_new_token_before_the_next_connection() {
+    let expiry = |password: String| password.rsplit_once("se=").unwrap().1.parse::<u64>().unwrap();
+    let jump = Duration::from_secs(2 * 3600);
+    let renewed = START / 1000 + 3 * 3600;
+    // The machine wakes up connected, to a hub that may long have closed.
+    let mut scene = Scene::at(Online, |_| {}).await;
+    scene.clock.advance(jump);
+    assert_eq!(expiry(scene.dialled().await.admit(true).await), renewed);
+    // It wakes up while it waits to connect again.
+    let mut scene = Scene::at(Waiting, |_| {}).await;
+    scene.clock.advance(jump);
+    assert_eq!(expiry(scene.dialled().await.admit(true).await), renewed);
 }

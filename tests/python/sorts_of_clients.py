@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -94,6 +96,19 @@ class Sort:
             self.back.hub.send_input_message(DEVICE, MODULE, "in 1", body, properties)
         else:
             self.back.hub.send_c2d_message(DEVICE, body, properties)
+
+    def call_method(self, name: str) -> queue.Queue[Any]:
+        """Call a direct method without waiting; its answer, or what the hub says instead, comes to the queue."""
+        outcome: queue.Queue[Any] = queue.Queue()
+
+        def call() -> None:
+            try:
+                outcome.put(self.back.invoke(self.path, name, None))
+            except Exception as error:  # noqa: BLE001 - the device or the hub may be gone meanwhile
+                outcome.put(error)
+
+        threading.Thread(target=call, daemon=True).start()
+        return outcome
 
     def received(self, receive: Callable[..., Any], *args: Any) -> Any:
         """What a deprecated receive call gives."""

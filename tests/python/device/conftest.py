@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from log_without_secrets import watched
 from recording_hub import make_certificates
 from tls_hub import TlsHub
 from x509_certificates import openssl
@@ -50,3 +51,10 @@ def tls_hub(certificates: Path) -> Iterator[TlsHub]:
     """A hub of its own for the test."""
     with TlsHub(certificates) as hub:
         yield hub
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_the_log() -> Iterator[None]:
+    """Whatever a test of devices does: its log is written at DEBUG, and holds no key and no token."""
+    with watched():
+        yield
