@@ -1,8 +1,8 @@
 //! The operations of a device or module client. Each is one async function; facades wait for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,7 +85,7 @@ impl Client {
     /// How many messages took which way, and how often a lost connection was made again.
     #[must_use]
     pub fn statistics(&self) -> (MessageCounts, u64) {
-        let mut counts = *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.shared.tally.now();
         // What the outbox has taken back has not failed.
         let taken_back = self.outbox_counts().map_or(0, |outbox| outbox.taken_back);
         counts.failed = counts.failed.saturating_sub(taken_back);

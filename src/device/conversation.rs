@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Packet, Publish};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::desired::{DesiredProperties, Outcome};
 use super::incoming::{ConnectionEvent, MethodCall, ReceivedMessage};
@@ -28,6 +28,9 @@ const BATCH: usize = 64;
 /// How long the hub may take to answer what the session asks for itself.
 pub(super) const OWN_REQUEST_TIME: Duration = Duration::from_secs(30);
 
+/// How long packets that nobody waits for any more may keep others from being sent, without an acknowledgement.
+const BLOCKED_TIME: Duration = Duration::from_secs(10);
+
 /// What the session's own requests are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -43,11 +46,13 @@ pub(super) struct Intake {
     batch: Vec<Request<Purpose>>,
     /// Goes off at the next deadline.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Goes off when the window has been blocked for too long.
+    blocked: Option<Pin<Box<Sleep>>>,
 }
 
 impl Intake {
     pub(super) fn new(requests: UnboundedReceiver<Request<Purpose>>) -> Self {
-        Self { requests, batch: Vec::new(), alarm: None }
+        Self { requests, batch: Vec::new(), alarm: None, blocked: None }
     }
 
     /// Move new requests to `outbound`; whether there were any. Registers for more, and for the next deadline.
@@ -89,6 +94,22 @@ impl Intake {
         }
     }
 
+    /// A hub that acknowledges nothing is no better than none.
+    fn poll_blocked(&mut self, context: &mut Context<'_>, is_blocked: bool) -> Result<()> {
+        if !is_blocked {
+            self.blocked = None;
+            return Ok(());
+        }
+        let alarm = self.blocked.get_or_insert_with(|| Box::pin(sleep(BLOCKED_TIME)));
+        match alarm.as_mut().poll(context) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(()) => Err(Error::new(
+                ErrorKind::ConnectionDropped,
+                "the hub does not acknowledge what it is sent, and other messages wait",
+            )),
+        }
+    }
+
     /// Move everything that was requested before this moment.
     pub(super) fn take_all(&mut self, outbound: &mut Outbound<Purpose>) {
         while let Ok(request) = self.requests.try_recv() {
@@ -126,11 +147,10 @@ impl Dialogue for Conversation<'_> {
         // A request of the session's own may have run out of time.
         self.own_outcomes()?;
         self.outbound.fill(output, limit)?;
-        self.shared.note(self.outbound.counts());
         if self.outbound.is_drained() {
             return Err(Error::new(ErrorKind::Cancelled, "paused, and nothing is in flight"));
         }
-        Ok(())
+        self.intake.poll_blocked(context, self.outbound.is_blocked())
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::options::Options;
 use super::phase::{ClientLink, Control, Event, Live, Phase, Surroundings};
 use super::retry::Backoff;
 use crate::error::{Error, ErrorKind};
-use crate::mqtt::{MessageCounts, Operation, Outbound, Promise, Reply, Request, connect_packet};
+use crate::mqtt::{Operation, Outbound, Promise, Reply, Request, Tally, connect_packet};
 use crate::protocol::topics;
 
 /// How long a renewal waits for what is in flight before it goes on without.
@@ -35,7 +35,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub(super) connected: AtomicBool,
     pub(super) inboxes: Inboxes,
-    pub(super) counts: Mutex<MessageCounts>,
+    pub(super) tally: Tally,
     pub(super) reconnects: AtomicU64,
     /// Tells the outbox that there is a connection.
     pub(super) came_online: Notify,
@@ -44,11 +44,6 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
-    }
-
-    /// Let the client's handle see the counts of this moment.
-    pub(super) fn note(&self, counts: MessageCounts) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 }
 
@@ -88,7 +83,7 @@ impl Session {
         shared: Arc<Shared>,
     ) -> Self {
         Self {
-            outbound: Outbound::new(options.window),
+            outbound: Outbound::new(options.window).counting(shared.tally.clone()),
             backoff: Backoff::new(options.connection_retry_interval, surroundings.jitter),
             intake: Intake::new(requests),
             token_due_unix_millis: options.credentials.token_due_unix_millis(options.clock.unix_millis()),
@@ -176,7 +171,6 @@ impl Session {
                     };
                     poll_fn(|context| {
                         let arrived = conversation.intake.poll(context, conversation.outbound, why);
-                        conversation.shared.note(conversation.outbound.counts());
                         poll_offline(offline, context, arrived, |context| {
                             wanted(context, conversation.outbound)
                         })

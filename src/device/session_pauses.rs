@@ -128,3 +128,27 @@ async fn a_clock_that_jumps_two_hours_ahead_brings_a_new_token_before_the_next_c
     scene.clock.advance(jump);
     assert_eq!(expiry(scene.dialled().await.admit(true).await), renewed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_does_not_acknowledge_what_has_timed_out_is_left_for_another_connection() {
+    let mut scene = Scene::at(Online, |options| options.window = 2).await;
+    for call in [1, 2].map(|_| scene.send_within("late", Some(Duration::from_secs(1)))) {
+        fails(call, ErrorKind::Timeout, "(sent, not acknowledged)").await;
+    }
+    let publishes = [scene.hub().publish().await, scene.hub().publish().await];
+    let begin = Instant::now();
+    let waiting = scene.send("waits for room");
+    // Acknowledged after all, they make room.
+    scene.does_not_dial_for(Duration::from_secs(9)).await;
+    scene.hub().acknowledge(&publishes[0]).await;
+    let publish = scene.hub().publish().await;
+    scene.hub().acknowledge(&publish).await;
+    soon(waiting).await.unwrap();
+    // Here they are not.
+    let late = scene.send_within("late", Some(Duration::from_secs(1)));
+    fails(late, ErrorKind::Timeout, "(sent, not acknowledged)").await;
+    let _waiting = scene.send("waits for room");
+    scene.dialled().await.admit(true).await;
+    assert_eq!(begin.elapsed().as_secs(), 9 + 1 + 10);
+    assert_eq!(scene.hub().publish().await.payload, "waits for room");
+}

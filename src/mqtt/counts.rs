@@ -1,5 +1,7 @@
 //! What became of messages, in numbers.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::request::{Operation, Request};
 
 /// How many messages took which way; calls and subscriptions are not counted.
@@ -18,6 +20,15 @@ pub struct MessageCounts {
 }
 
 impl MessageCounts {
+    /// One that was queued has been written.
+    pub(super) fn write<P>(&mut self, request: &Request<P>) {
+        if is_message(request) {
+            self.queued -= 1;
+            self.sent += 1;
+            self.in_flight += 1;
+        }
+    }
+
     /// One that was queued has failed.
     pub(super) fn lose_queued<P>(&mut self, request: &Request<P>) {
         if is_message(request) {
@@ -32,6 +43,22 @@ impl MessageCounts {
             self.in_flight -= 1;
             self.failed += 1;
         }
+    }
+}
+
+/// The counts as the connection writes them and others read them: a caller who has an outcome finds it counted.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<MessageCounts>>);
+
+impl Tally {
+    /// The counts of this moment.
+    #[must_use]
+    pub fn now(&self) -> MessageCounts {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut MessageCounts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

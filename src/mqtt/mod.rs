@@ -18,7 +18,7 @@ mod outbound_properties;
 mod request;
 mod route;
 
-pub use counts::MessageCounts;
+pub use counts::{MessageCounts, Tally};
 pub use dial::{connect_packet, dial, log_in};
 pub use link::{Dialogue, Link, acknowledge};
 pub use outbound::Outbound;

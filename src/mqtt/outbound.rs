@@ -12,7 +12,7 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{SubAck, Subscribe, SubscribeReasonCode, Unsubscribe};
 use tokio::time::Instant;
 
-use super::counts::{MessageCounts, is_message};
+use super::counts::{Tally, is_message};
 use super::request::{Operation, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +31,7 @@ pub struct Outbound<P> {
     last_id: u16,
     earliest_deadline: Option<Instant>,
     paused: bool,
-    counts: MessageCounts,
+    tally: Tally,
 }
 
 #[derive(Debug)]
@@ -55,21 +55,22 @@ impl<P: PartialEq> Outbound<P> {
             last_id: 0,
             earliest_deadline: None,
             paused: false,
-            counts: MessageCounts::default(),
+            tally: Tally::default(),
         }
     }
 
-    /// How many messages took which way until now.
+    /// The same, counting its messages here.
     #[must_use]
-    pub fn counts(&self) -> MessageCounts {
-        self.counts
+    pub fn counting(mut self, tally: Tally) -> Self {
+        self.tally = tally;
+        self
     }
 
     /// Take a request; it goes out after those already taken.
     pub fn push(&mut self, request: Request<P>) {
         self.note_deadline(request.deadline);
         if is_message(&request) {
-            self.counts.queued += 1;
+            self.tally.count(|counts| counts.queued += 1);
         }
         self.queued.push_back(request);
     }
@@ -120,6 +121,18 @@ impl<P: PartialEq> Outbound<P> {
         self.paused && self.in_flight.is_empty()
     }
 
+    /// Whether requests wait for room in a window most of which is packets that nobody waits for any more.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        let is_over = |sent: &InFlight<P>| sent.request.as_ref().is_none_or(is_abandoned);
+        !self.paused
+            && !self.queued.is_empty()
+            && self.in_flight.len() >= self.window
+            // Acknowledgements come in order: mostly one look is enough.
+            && self.in_flight.front().is_some_and(is_over)
+            && self.in_flight.iter().filter(|sent| is_over(sent)).count() * 2 > self.window
+    }
+
     /// The filters whose subscription the hub has confirmed.
     #[must_use]
     pub fn subscriptions(&self) -> &BTreeSet<String> {
@@ -141,18 +154,13 @@ impl<P: PartialEq> Outbound<P> {
     }
 
     fn write(&mut self, mut request: Request<P>, again: bool, output: &mut BytesMut) -> Result<()> {
-        let counted = is_message(&request);
-        if counted {
-            self.counts.queued -= 1;
-        }
         if let Reply::Caller(promise) = &request.reply
             && !promise.written()
         {
-            self.counts.failed += u64::from(counted);
+            self.tally.count(|counts| counts.lose_queued(&request));
             return Ok(());
         }
-        self.counts.sent += u64::from(counted);
-        self.counts.in_flight += u64::from(counted);
+        self.tally.count(|counts| counts.write(&request));
         let id = self.free_id();
         encode(&mut request.operation, id, again, output)?;
         self.in_flight.push_back(InFlight { id, request: Some(request) });
@@ -179,7 +187,9 @@ impl<P: PartialEq> Outbound<P> {
         let mut questions = std::mem::take(&mut self.awaiting_answer);
         for sent in std::mem::take(&mut self.in_flight) {
             match sent.request {
-                Some(request) if is_abandoned(&request) => self.counts.lose_in_flight(&request),
+                Some(request) if is_abandoned(&request) => {
+                    self.tally.count(|counts| counts.lose_in_flight(&request));
+                }
                 Some(request) if matches!(request.operation, Operation::Call { .. }) => {
                     questions.push(request);
                 }
@@ -205,8 +215,10 @@ impl<P: PartialEq> Outbound<P> {
                 self.awaiting_answer.push(request);
             }
             Some(request) => {
-                self.counts.acknowledged += 1;
-                self.counts.in_flight -= 1;
+                self.tally.count(|counts| {
+                    counts.acknowledged += 1;
+                    counts.in_flight -= 1;
+                });
                 self.complete(request, Ok(Bytes::new()));
             }
             None => {}
@@ -308,7 +320,7 @@ impl<P: PartialEq> Outbound<P> {
     fn fail_where(&mut self, error: &Error, condition: impl Fn(&Request<P>) -> bool) {
         let mut failed = extract(&mut self.queued, |request| is_abandoned(request) || condition(request));
         for request in &failed {
-            self.counts.lose_queued(request);
+            self.tally.count(|counts| counts.lose_queued(request));
         }
         failed.extend(
             self.awaiting_answer.extract_if(.., |request| is_abandoned(request) || condition(request)),
@@ -316,7 +328,7 @@ impl<P: PartialEq> Outbound<P> {
         for sent in &mut self.in_flight {
             let late = sent.request.take_if(|request| condition(request));
             if let Some(request) = late {
-                self.counts.lose_in_flight(&request);
+                self.tally.count(|counts| counts.lose_in_flight(&request));
                 failed.push(request);
             }
         }
@@ -375,6 +387,7 @@ fn encode(operation: &mut Operation, id: u16, again: bool, output: &mut BytesMut
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::MessageCounts;
     use super::super::request::{Receipt, receipt};
     use super::*;
     use rumqttc::mqttbytes::v4::Packet;
@@ -514,18 +527,18 @@ mod tests {
         scene.written();
         scene.outbound.published(1);
         let counts = MessageCounts { sent: 2, acknowledged: 1, failed: 0, queued: 2, in_flight: 1 };
-        assert_eq!(scene.outbound.counts(), counts);
+        assert_eq!(scene.outbound.tally.now(), counts);
         scene.outbound.replay(&mut BytesMut::new()).unwrap();
-        assert_eq!(scene.outbound.counts(), counts);
+        assert_eq!(scene.outbound.tally.now(), counts);
         let [_, b, c, _d] = receipts;
         drop((b, c));
         scene.outbound.replay(&mut BytesMut::new()).unwrap();
         scene.written();
         let counts = MessageCounts { sent: 3, acknowledged: 1, failed: 2, queued: 0, in_flight: 1 };
-        assert_eq!(scene.outbound.counts(), counts);
+        assert_eq!(scene.outbound.tally.now(), counts);
         scene.outbound.fail_all(&Error::new(ErrorKind::Cancelled, "over"));
         let counts = MessageCounts { sent: 3, acknowledged: 1, failed: 3, queued: 0, in_flight: 0 };
-        assert_eq!(scene.outbound.counts(), counts);
+        assert_eq!(scene.outbound.tally.now(), counts);
         drop(subscribed);
     }
 

@@ -14,6 +14,7 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Packet, SubAck, SubscribeReasonCode};
 use tokio::time::Instant;
 
+use super::counts::Tally;
 use super::outbound::Outbound;
 use super::request::{Operation, Receipt, Reply, Request, receipt};
 use crate::error::{Error, ErrorKind};
@@ -56,6 +57,7 @@ struct Asked {
 
 struct World {
     outbound: Outbound<()>,
+    tally: Tally,
     chance: Chance,
     now: Instant,
     asked: BTreeMap<usize, Asked>,
@@ -70,8 +72,10 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
+        let tally = Tally::default();
         Self {
-            outbound: Outbound::new(WINDOW),
+            outbound: Outbound::new(WINDOW).counting(tally.clone()),
+            tally,
             chance: Chance(seed),
             now: Instant::now(),
             asked: BTreeMap::new(),
@@ -249,7 +253,7 @@ impl World {
         for number in numbers {
             self.outcome(number);
         }
-        let counts = self.outbound.counts();
+        let counts = self.tally.now();
         assert_eq!(
             counts.queued + counts.in_flight + counts.acknowledged + counts.failed,
             self.published,
@@ -283,7 +287,7 @@ fn at_the_end_nothing_is_left() {
     world.outbound.fail_all(&Error::new(ErrorKind::Cancelled, "over"));
     world.look();
     assert!(world.asked.is_empty());
-    let counts = world.outbound.counts();
+    let counts = world.tally.now();
     assert_eq!((counts.queued, counts.in_flight), (0, 0));
     assert_eq!(counts.acknowledged + counts.failed, world.published);
 }
