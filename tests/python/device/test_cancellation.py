@@ -183,7 +183,7 @@ def test_a_message_that_comes_in_the_moment_of_the_cancellation_stays_for_the_ne
     hub: LocalHub, connection_string: str
 ) -> None:
     async def test(client: Client) -> None:
-        assert await client.receive_message_on_input("i", timeout=0.01) is None
+        assert await client.receive_message_on_input("i", timeout=0) is None
         receiving = asyncio.ensure_future(client.receive_message_on_input("i"))
         await asyncio.sleep(0.05)
         hub.send_input_message("d", "m", "i", "x")

@@ -268,6 +268,7 @@ def test_an_asyncio_client_answers_methods(back: Back) -> None:
 
 def test_a_cancelled_receive_loses_nothing(back: Back) -> None:
     async def test(client: aio.IoTHubDeviceClient) -> None:
+        assert await client.receive_twin_desired_properties_patch(timeout=0) is None  # it listens now
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(client.receive_twin_desired_properties_patch(), 0.1)
         await asyncio.get_running_loop().run_in_executor(None, lambda: back.desire(a=1))
