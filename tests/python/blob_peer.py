@@ -1,4 +1,7 @@
-"""The storage's side of file upload, without Azure's package: what `curl --upload-file` would do."""
+"""The storage's side of file upload, without Azure's package: what `curl --upload-file` would do.
+
+It runs under the Python that has Microsoft's packages, too.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,11 @@ from urllib.parse import quote
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 
 
+def path_of(info: Mapping[str, Any]) -> str:
+    """The place that a device was told of, without its host."""
+    return f"/{info['containerName']}/{quote(info['blobName'])}{info['sasToken']}"
+
+
 def ask_blob(
     info: Mapping[str, Any],
     method: str = "GET",
@@ -21,11 +29,10 @@ def ask_blob(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
-    """Ask the place that a device was told of: status, headers by their names in lower case, body."""
+    """Ask that place: status, headers by their names in lower case, body."""
     trust = ssl.create_default_context(cafile=Path(os.environ["FERROHUB_HOME"]) / "ca.pem")
-    target = f"/{info['containerName']}/{quote(info['blobName'])}{info['sasToken']}{query}"
     with contextlib.closing(http.client.HTTPSConnection(info["hostName"], timeout=20, context=trust)) as storage:
-        storage.request(method, target, body, dict(headers or {}))
+        storage.request(method, path_of(info) + query, body, dict(headers or {}))
         answer = storage.getresponse()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 

@@ -202,7 +202,7 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         return self._core.respond_to_method(response.request_id, int(response.status), body, self._seconds(timeout))
 
     def _storage_info_operation(self, blob_name: str, timeout: float | None) -> Operation:
-        return self._core.get_storage_info(_json.write({"blobName": blob_name}), self._seconds(timeout))
+        return self._core.get_storage_info(_in_its_form(_json.write, {"blobName": blob_name}), self._seconds(timeout))
 
     def _upload_status_operation(
         self, correlation_id: str, is_success: bool, status_code: int, description: str, timeout: float | None
@@ -213,7 +213,7 @@ class GenericIoTHubClient(AbstractIoTHubClient):
             "statusCode": status_code,
             "statusDescription": description,
         }
-        return self._core.notify_upload(_json.write(status), self._seconds(timeout))
+        return self._core.notify_upload(_in_its_form(_json.write, status), self._seconds(timeout))
 
     def _invocation(
         self, method_params: dict[str, Any], device_id: str, module_id: str | None, timeout: float | None
@@ -225,7 +225,8 @@ class GenericIoTHubClient(AbstractIoTHubClient):
             raise failure from internal.PipelineRuntimeError(_NOT_ON_EDGE)
         if timeout is METHOD_TIMEOUT:
             timeout = time_of_method(method_params)
-        return self._core.invoke_method(device_id, module_id, _json.write(method_params), self._seconds(timeout))
+        body = _in_its_form(_json.write, method_params)
+        return self._core.invoke_method(device_id, module_id, body, self._seconds(timeout))
 
     def _patch_operation(self, patch: Any, timeout: float | None) -> Operation:
         return self._core.patch_reported_properties(_in_its_form(_json.write, patch), self._seconds(timeout))

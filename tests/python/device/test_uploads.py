@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from blob_peer import BLOCK_BLOB, ask_blob, put_blob
 from ferrohub import LocalHub
 from http_proxy import HttpProxy
-from support import DEVICE as OTHER
-from support import ROOT, official_python, own_network, run
-from upload_device import LARGE
+from support import ROOT, run
 from x509_certificates import make_certificate, thumbprint
 
 DEVICE = "dev1"
@@ -190,29 +186,6 @@ def test_a_proxy_that_the_program_names_is_passed(call: Call, connection_string:
         with pytest.raises(ClientError, match=r"due to proxy connections\..*proxy authorization required") as error:
             call(connection_string, "get_storage_info_for_blob", wrong, ("a",), 20)
         assert "rye" not in str(error.value)
-
-
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("package", ["ours", "official"])
-def test_both_packages_upload_files_to_the_local_hub(package: str) -> None:
-    python = Path(sys.executable) if package == "ours" else official_python()
-    program = Path(__file__).parent.parent / "upload_run.py"
-    ran = run(*own_network([sys.executable, program, python]), timeout=80)
-    assert ran.code == 0, ran.err
-    seen = json.loads(ran.out)
-    assert seen["code"] == 0, seen["errors"]
-    told = json.loads(seen["out"])
-    assert [info["hostName"] for info in told["infos"]] == ["localhost", "localhost"]
-    large, small = f"{OTHER}/a b/large.bin", f"{OTHER}/small.txt"
-    assert seen["blobs"] == {large: sha256(LARGE).hexdigest(), small: sha256(b"small").hexdigest()}
-    assert seen["notifications"] == [
-        [OTHER, large, True, 201, "uploaded", len(LARGE)],
-        [OTHER, small, True, 200, "with asyncio", 5],
-    ]
-    if package == "official" and told["way"] != "azure-storage-blob":
-        pytest.skip(
-            "all of this is so, but azure-storage-blob is not beside the official packages: run `make official`"
-        )
 
 
 def test_the_example_uploads_a_file(hub: LocalHub, connection_string: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class Back:
     def drop(self, device_id: str) -> None:
         """End its connection."""
         self._hub.faults.drop(device_id)
+
+    def uploads(self, device_id: str) -> dict[str, Any]:
+        """What the device has uploaded, and told of it."""
+        blobs = [name for name in self._hub.blobs() if name.startswith(f"{device_id}/")]
+        return {
+            "blobs": {name.partition("/")[2]: sha256(self._hub.blob(name)).hexdigest() for name in blobs},
+            "told": [told[2:6] for told in self._hub.file_notifications() if told.device_id == device_id],
+        }
 
     def be_edge(self, device_id: str, module_id: str, path: str | None) -> dict[str, str]:
         """Be the runtime of IoT Edge for a module, to the end; the variables of its environment."""

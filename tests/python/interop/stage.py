@@ -144,6 +144,30 @@ async def error_of(call: Any) -> list[str]:
     return []
 
 
+async def raised(calls: dict[str, Callable[[], Any]]) -> Any:
+    """What each of these calls raises."""
+    return {name: await error(call) for name, call in calls.items()}
+
+
+async def error(call: Callable[[], Any]) -> Any:
+    """What a call raises: class, text and cause; None for nothing."""
+    try:
+        await done(call())
+    except Exception as failure:  # noqa: BLE001 - the test looks at it
+        cause = failure.__cause__
+        return {
+            "classes": _classes(failure),
+            "text": str(failure),
+            "causes": _classes(cause),
+            "cause": str(cause or ""),
+        }
+    return None
+
+
+def _classes(error: BaseException | None) -> list[str]:
+    return [] if error is None else [cls.__name__ for cls in type(error).__mro__]
+
+
 def told(message: Any) -> dict[str, Any]:
     """A message that a client received: what it has."""
     values = {name: value for name, value in vars(message).items() if value not in (None, {})}

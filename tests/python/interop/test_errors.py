@@ -30,6 +30,12 @@ UNTRUSTED = Expected(CLIENT, "Error in the IoTHub client due to TLS exchanges.",
 UNEXPECTED = "Unexpected failure"
 FORM = "payload must be a string, bytearray, int, float or None."
 
+
+def refused_over_https(answer: str) -> Expected:
+    """What the hub's answer with this status, name and reason becomes."""
+    return Expected(CLIENT, UNEXPECTED, "ServiceError", f"HTTP operation returned: {answer}")
+
+
 EXPECTED: dict[str, dict[str, Expected | None]] = {
     "errors_of_keyword_arguments": {
         "unknown": Expected(TYPE, "Unsupported keyword argument: 'model_id'"),
@@ -102,6 +108,26 @@ EXPECTED: dict[str, dict[str, Expected | None]] = {
         "report that is no JSON": Expected(CLIENT, UNEXPECTED, TYPE, "Object of type bytes is not JSON serializable"),
         "response that is no JSON": Expected(CLIENT, UNEXPECTED, TYPE, "Object of type set is not JSON serializable"),
         "id with a wildcard": Expected(CLIENT, UNEXPECTED, VALUE, "Publish topic cannot contain wildcards."),
+    },
+    "errors_of_uploads": {
+        "unknown upload": refused_over_https("400 ArgumentError(Error: Bad Request)"),
+        "name that is empty": refused_over_https("400 ArgumentError(Error: Bad Request)"),
+        "name that is no JSON": Expected(CLIENT, UNEXPECTED, TYPE, "Object of type bytes is not JSON serializable"),
+        "status that is no JSON": Expected(CLIENT, UNEXPECTED, TYPE, "Object of type bytes is not JSON serializable"),
+        "unknown device": refused_over_https("401 UnauthorizedError(Error: Unauthorized)"),
+        "eleventh upload": refused_over_https("403 TooManyDevicesError(Error: Forbidden)"),
+    },
+    "errors_of_methods_called_on_edge": {
+        "no name": Expected("KeyError", "'methodName'"),
+        "device that is not connected": refused_over_https("404 Error('Not found')"),
+        "module that is not there": refused_over_https("404 Error('Not found')"),
+        "payload that is no JSON": Expected(CLIENT, UNEXPECTED, TYPE, "Object of type bytes is not JSON serializable"),
+        "elsewhere than on IoT Edge": Expected(
+            CLIENT,
+            UNEXPECTED,
+            "PipelineRuntimeError",
+            "invoke_method called, but it is only supported on module clients generated from an edge environment.",
+        ),
     },
     "errors_of_connections": {
         "not connected": Expected(

@@ -6,33 +6,16 @@ from typing import Any, Callable
 
 from any_client import done, elsewhere
 from azure.iot.device import X509, Message, MethodResponse, ProxyOptions
-from interop.stage import KEY, Stage
+from interop.stage import KEY, Stage, error, raised
 
 STRING = f"HostName=h;DeviceId=d;SharedAccessKey={KEY}"
-
-
-async def _raised(calls: dict[str, Callable[[], Any]]) -> Any:
-    return {name: await _error(call) for name, call in calls.items()}
-
-
-async def _error(call: Callable[[], Any]) -> Any:
-    try:
-        await done(call())
-    except Exception as error:  # noqa: BLE001 - the test looks at it
-        cause = error.__cause__
-        return {"classes": _classes(error), "text": str(error), "causes": _classes(cause), "cause": str(cause or "")}
-    return None
-
-
-def _classes(error: BaseException | None) -> list[str]:
-    return [] if error is None else [cls.__name__ for cls in type(error).__mro__]
 
 
 async def errors_of_keyword_arguments(stage: Stage) -> Any:
     def given(**options: Any) -> Callable[[], Any]:
         return lambda: stage.factory("device").create_from_connection_string(STRING, **options)
 
-    return await _raised(
+    return await raised(
         {
             "unknown": given(model_id="dtmi:x"),
             "excluded": given(gateway_hostname="g"),
@@ -56,7 +39,7 @@ async def errors_of_connection_strings(stage: Stage) -> Any:
     def text(value: Any, of: str = "device") -> Callable[[], Any]:
         return lambda: stage.factory(of).create_from_connection_string(value)
 
-    return await _raised(
+    return await raised(
         {
             "no text": text(5),
             "no pairs": text("HostName"),
@@ -89,7 +72,7 @@ async def errors_of_credentials(stage: Stage) -> Any:
         return lambda: client.update_sastoken(f"SharedAccessSignature sr={resource}&sig=c&se={2**40}")
 
     certificate = X509("/does/not/exist", "/does/not/exist")
-    return await _raised(
+    return await raised(
         {
             "no token": lambda: stage.factory("device").create_from_sastoken("none"),
             "token for a hub": token("h"),
@@ -125,7 +108,7 @@ async def errors_of_calls(stage: Stage) -> Any:
     twice.custom_properties = {1: "a", "1": "b"}
     await elsewhere(stage.registry.create_device_with_sas, "a+b", "", "", "enabled")
     odd = stage.client(await stage.hub.device_connection_string("a+b"))
-    return await _raised(
+    return await raised(
         {
             "handlers beside calls": lambda: setattr(client, "on_message_received", print),
             "calls beside handlers": lambda: module.receive_message_on_input("in"),
@@ -146,18 +129,18 @@ async def errors_of_connections(stage: Stage) -> Any:
     lonely = stage.client(auto_connect=False)
     closed = stage.client()
     await done(closed.shutdown())
-    raised: dict[str, Callable[[], Any]] = {
+    calls: dict[str, Callable[[], Any]] = {
         "not connected": lambda: lonely.send_message("x"),
         "shut down": closed.connect,
         "no such host": stage.client(f"HostName=nothing.invalid;DeviceId=d;SharedAccessKey={KEY}").connect,
         "another name": stage.client(f"HostName=hub.example;DeviceId=d;SharedAccessKey={KEY}").connect,
         "another CA": stage.client(server_verification_cert=await stage.hub.another_ca()).connect,
     }
-    errors = await _raised(raised)
+    errors = await raised(calls)
     # Not 1: to the official package it means that the hub knows MQTT 3.1, which it tries then.
     for code in range(2, 6):
         await stage.hub.refuse_connects(stage.device, code)
-        errors[f"return code {code}"] = await _error(stage.client().connect)
+        errors[f"return code {code}"] = await error(stage.client().connect)
         await stage.hub.clear_faults()
     await stage.hub.withhold_pubacks(stage.device)
     client = stage.client()
@@ -165,4 +148,21 @@ async def errors_of_connections(stage: Stage) -> Any:
     await stage.hub.wait_for_telemetry(stage.device)
     await done(client.disconnect())
     await stage.hub.clear_faults()
-    return {**errors, "disconnected meanwhile": await _error(lambda: sending)}
+    return {**errors, "disconnected meanwhile": await error(lambda: sending)}
+
+
+async def errors_of_uploads(stage: Stage) -> Any:
+    client = stage.client()
+    stranger = stage.client(f"HostName=localhost;DeviceId=nobody;SharedAccessKey={KEY}")
+    errors = await raised(
+        {
+            "unknown upload": lambda: client.notify_blob_upload_status("nothing", True, 200, ""),
+            "name that is empty": lambda: client.get_storage_info_for_blob(""),
+            "name that is no JSON": lambda: client.get_storage_info_for_blob(b"a"),
+            "status that is no JSON": lambda: client.notify_blob_upload_status("nothing", True, 200, b""),
+            "unknown device": lambda: stranger.get_storage_info_for_blob("a"),
+        }
+    )
+    for _ in range(10):
+        await done(client.get_storage_info_for_blob("a"))
+    return {**errors, **await raised({"eleventh upload": lambda: client.get_storage_info_for_blob("a")})}
