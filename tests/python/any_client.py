@@ -25,6 +25,7 @@ class Sort:
         """`options` are given to every client."""
         package = aio if waits_with_asyncio else device
         self.cls: Any = package.IoTHubModuleClient if module else package.IoTHubDeviceClient
+        self.provisioning: Any = package.ProvisioningDeviceClient
         self.module, self.waits_with_asyncio = module, waits_with_asyncio
         self.options = {**options, "websockets": websockets}
 

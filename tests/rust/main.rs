@@ -12,6 +12,7 @@ mod hub_faults;
 mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;
+mod hub_provisioning;
 mod hub_sessions;
 mod hub_uploads;
 mod hub_workload;

@@ -28,6 +28,8 @@ const SERVICE: &str = "$dps";
 
 /// A device that may ask.
 pub(super) struct Accepted {
+    /// What faults call it: registrations have names that devices may have.
+    id: IdentityId,
     registrant: Registrant,
     connection: Connection,
     silence: Duration,
@@ -61,18 +63,22 @@ pub(super) fn accept(
         let why = "the client id is not the registration id of the user name";
         return Err(Refusal::new(ConnectReturnCode::NotAuthorized, &packet.client_id, why));
     }
-    let id = IdentityId { device: SERVICE.to_owned(), module: Some(registration_id.to_ascii_lowercase()) };
-    let connection = hub.connections.open(&Arc::new(id));
+    let id = IdentityId::device(registration_id)
+        .map_err(|error| Refusal::new(ConnectReturnCode::NotAuthorized, &packet.client_id, error))?;
+    let connection_id =
+        IdentityId { device: SERVICE.to_owned(), module: Some(registration_id.to_ascii_lowercase()) };
+    let connection = hub.connections.open(&Arc::new(connection_id));
     let (id_scope, registration_id) = (id_scope.to_owned(), registration_id.to_owned());
     let silence = longest_silence(packet.keep_alive);
     let password = packet.login.map(|login| login.password).unwrap_or_default();
     let registrant = Registrant { id_scope, registration_id, password, certificate: certificate.cloned() };
-    Ok(Accepted { registrant, connection, silence })
+    Ok(Accepted { id, registrant, connection, silence })
 }
 
 /// One device's connection.
 struct Conversation<'a, S> {
     hub: &'a HubState,
+    id: IdentityId,
     registrant: Registrant,
     outgoing: &'a mut Outgoing<S>,
     /// Whether it listens to answers.
@@ -86,8 +92,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     hub: &HubState,
     accepted: Accepted,
 ) -> Ending {
-    let Accepted { registrant, mut connection, silence } = accepted;
-    let mut conversation = Conversation { hub, registrant, outgoing, is_subscribed: false };
+    let Accepted { id, registrant, mut connection, silence } = accepted;
+    let mut conversation = Conversation { hub, id, registrant, outgoing, is_subscribed: false };
     conversation.outgoing.connack(ConnectReturnCode::Success, false);
     tokio::select! {
         biased;
@@ -115,9 +121,7 @@ impl<S: AsyncRead + AsyncWrite> Conversation<'_, S> {
                     return Err(Ending::Closed(super::session::silent_for(silence)));
                 }
             };
-            if let Ok(id) = IdentityId::device(self.registrant.registration_id.as_str()) {
-                self.hub.faults.thawed(&id).await;
-            }
+            self.hub.faults.thawed(&self.id).await;
             self.handle(packet).await?;
         }
     }
@@ -147,14 +151,11 @@ impl<S: AsyncRead + AsyncWrite> Conversation<'_, S> {
                 "it subscribed to something else than the provisioning service's answers",
             ));
         }
-        self.is_subscribed = true;
-        // Answers go out at QoS 0.
-        self.outgoing.suback(
-            subscribe.pkid,
-            subscribe.filters.iter().map(|filter| {
-                Some(if filter.qos == QoS::AtMostOnce { QoS::AtMostOnce } else { QoS::AtLeastOnce })
-            }),
-        );
+        let refused = self.hub.faults.refuses_subscriptions(&self.id);
+        self.is_subscribed = !refused;
+        let granted = |qos| if qos == QoS::AtMostOnce { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+        let granted = subscribe.filters.iter().map(|filter| (!refused).then_some(granted(filter.qos)));
+        self.outgoing.suback(subscribe.pkid, granted);
         Ok(())
     }
 
@@ -164,8 +165,10 @@ impl<S: AsyncRead + AsyncWrite> Conversation<'_, S> {
                 format!("it published to {}, which is no topic of the provisioning service", publish.topic);
             return Err(Ending::Closed(text));
         };
-        if publish.qos != QoS::AtMostOnce {
-            self.outgoing.puback(publish.pkid);
+        match publish.qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => self.outgoing.puback(publish.pkid),
+            QoS::ExactlyOnce => return Err(Ending::closed("it published at QoS 2")),
         }
         let answer = self.hub.answer_registrant(&self.registrant, &request, &publish.payload).await;
         if let Some(answer) = answer.filter(|_| self.is_subscribed) {

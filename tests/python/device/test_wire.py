@@ -1,7 +1,8 @@
 """What the clients put on the wire, packet by packet, beside what the official package does (tests/golden/wire).
 
 Every difference is meant, and stands in `differences` with its reason. Apart from them, and from the user agent, for
-which the recordings have a word, all is the same: devices and modules, synchronous and asyncio, TCP and WebSockets.
+which the recordings have a word, all is the same: devices, modules and their provisioning, synchronous and asyncio, TCP
+and WebSockets.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ pytestmark = [
 
 SORTS = [
     f"{of} {way} {transport}"
-    for of in ("device", "module")
+    for of in ("device", "module", "provisioning")
     for way in ("sync", "asyncio")
     for transport in ("tcp", "websockets")
 ]
@@ -47,7 +48,9 @@ FIRST_LOOK = "a new handler of patches has the twin read once: which version sta
 
 
 def differences(of: str) -> dict[str, Difference]:
-    """By scenario, for a client of a device or a module."""
+    """By scenario, for a client of a device or a module, or a provisioning client."""
+    if of == "provisioning":
+        return {}
 
     def path(scenario: str) -> str:
         return f"devices/{scenario}" + ("/modules/mod1" if of == "module" else "")
@@ -115,7 +118,7 @@ def test_packet_ids_count_up_and_only_a_duplicate_has_its_own_again(ours: Record
     assert_ids_count_up(ours.packets[sort])
 
 
-@pytest.mark.parametrize("of", ["device", "module"])
+@pytest.mark.parametrize("of", ["device", "module", "provisioning"])
 def test_so_they_do_in_the_official_package(of: str) -> None:
     assert_ids_count_up(golden(of))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from azure.iot.device.exceptions import (
     ServiceError,
 )
 from ferrohub import LocalHub
+from support import Program
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZg=="
 SECONDS = 20
@@ -107,6 +109,34 @@ def test_a_service_that_refuses_the_connection_is_the_official_error(sort: Any, 
         pytest.raises(ConnectionFailedError, match=f"^Could not connect to {what}: "),
     ):
         sort.register(client)
+
+
+def test_a_subscription_that_is_refused_is_the_official_error(sort: Any, hub: LocalHub) -> None:
+    client = sort.enrolled("reg1")
+    what = "IoTHub" if sort.sdk is aio else "provisioning"
+    with (
+        hub.faults.refuse_subscriptions("reg1"),
+        pytest.raises(ClientError, match=rf"^Error in the {what} client: .*\$dps/registrations/res/#"),
+    ):
+        sort.register(client)
+
+
+def test_ctrl_c_ends_a_registration(hub: LocalHub) -> None:
+    key = hub.dps.enroll("reg1").device_key("reg1")
+    program = (
+        "import sys; from azure.iot.device import ProvisioningDeviceClient as C;"
+        " C.create_from_symmetric_key(*sys.argv[1:]).register()"
+    )
+    with (
+        hub.faults.stall_registrations(),
+        Program(sys.executable, "-c", program, hub.provisioning_host, "reg1", hub.id_scope, key) as device,
+    ):
+        until(lambda: bool(hub.dps.enrollment("reg1").registrations))
+        start = time.monotonic()
+        device.interrupt()
+        ended = device.finish(SECONDS)
+    assert ended.err.splitlines()[-1] == "KeyboardInterrupt"
+    assert time.monotonic() - start < 10
 
 
 def test_a_service_that_is_not_there_or_not_trusted_is_the_official_error(

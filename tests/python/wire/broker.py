@@ -1,4 +1,7 @@
-"""Mosquitto, and the hub's part behind it: answers to twin requests, messages to clients, a session taken away."""
+"""Mosquitto, and the part behind it of hub and provisioning service.
+
+Answers to requests, messages to clients, a session taken away.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,8 @@ class BackEnd:
     """A client of the broker with a hub's part. A context manager."""
 
     def __init__(self) -> None:
+        self.registrations: list[tuple[int, str, str]] = []
+        """What a provisioning service will answer: a status, what else stands in the topic, and the body."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> BackEnd:
@@ -90,7 +95,10 @@ class BackEnd:
                     continue
                 topic = packets.decode(first, body)["topic"]
                 request = topic.partition("$rid=")[2]
-                if "/GET/" in topic:
+                if topic.startswith("$dps/"):
+                    status, more, answer = self.registrations.pop(0)
+                    self.publish(f"$dps/registrations/res/{status}/?$rid={request.partition('&')[0]}{more}", answer)
+                elif "/GET/" in topic:
                     self.publish(f"$iothub/twin/res/200/?$rid={request}", TWIN)
                 else:
                     self.publish(f"$iothub/twin/res/204/?$rid={request}&$version=3", "")
@@ -102,7 +110,12 @@ def forget_session(client_id: str) -> None:
         connection.sendall(_packet(0xE0, b""))
 
 
-_REQUESTS = ("$iothub/twin/GET/#", "$iothub/twin/PATCH/properties/reported/#")
+_REQUESTS = (
+    "$iothub/twin/GET/#",
+    "$iothub/twin/PATCH/properties/reported/#",
+    "$dps/registrations/PUT/#",
+    "$dps/registrations/GET/#",
+)
 
 
 def _connected(client_id: str) -> socket.socket:

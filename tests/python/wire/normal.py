@@ -12,7 +12,8 @@ from wire.packets import Packet
 from wire.stage import signature
 
 USER_AGENTS = re.compile(
-    r"azure-iot-device-iothub-py/2\.14\.0\(3[0-9.]+;Linux #.*;\w+\)|ferrohub/\d+\.\d+\.\d+ \(python 3[0-9.]+; linux\)"
+    r"azure-iot-device-(?:iothub|provisioning)-py/2\.14\.0\(3[0-9.]+;Linux #.*;\w+\)"
+    r"|ferrohub/\d+\.\d+\.\d+ \(python 3[0-9.]+; linux\)"
 )
 
 
@@ -35,7 +36,7 @@ def _value(field: str, value: Any) -> Any:
 
 def _user_name(text: str) -> str:
     """With a word for the user agent and the versions in it."""
-    start, name, rest = text.partition("DeviceClientType=")
+    start, name, rest = re.split("(DeviceClientType=|ClientVersion=)", text, maxsplit=1)
     agent, more, end = rest.partition("&")
     without_versions = USER_AGENTS.sub("USER-AGENT", unquote(agent))
     assert quote(unquote(agent), safe="") == agent, "it is not encoded as it should be"

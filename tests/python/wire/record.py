@@ -49,7 +49,7 @@ def record(python: Path) -> Recording:
 
 
 def golden(of: str) -> Scenarios:
-    """The recording of `device` or `module`."""
+    """The recording of `device`, `module` or `provisioning`."""
     scenarios: Scenarios = json.loads((GOLDEN / f"{of}.json").read_text("utf-8"))
     return scenarios
 
@@ -63,7 +63,7 @@ def golden_upgrade() -> list[str]:
 def _write(recording: Recording) -> None:
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / "upgrade.json").write_text(json.dumps(recording.upgrade, indent=1) + "\n", "utf-8")
-    for of in ("device", "module"):
+    for of in ("device", "module", "provisioning"):
         scenarios = recording.packets[f"{of} sync tcp"]
         for sort, others in recording.packets.items():
             assert not sort.startswith(of) or others == scenarios, f"{sort} differs from the synchronous one over TCP"

@@ -12,10 +12,11 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Callable
 
 from any_client import Sort, public_coroutines
-from wire import scenarios
+from wire import registrations, scenarios
 from wire.broker import BackEnd, forget_session, mosquitto
 from wire.normal import normal, normal_request
 from wire.packets import Packet
@@ -36,10 +37,10 @@ async def play(name: str, scenario: Callable[[Stage], Any], stage: Stage) -> Non
     forget_session("/".join(stage.ids))
 
 
-def record(sort: Sort, folder: Path, recorder: Recorder, back: BackEnd) -> dict[str, list[Packet]]:
+def record(sort: Sort, played: ModuleType, folder: Path, recorder: Recorder, back: BackEnd) -> dict[str, list[Packet]]:
     """What each scenario puts on the wire, and then what the program got."""
     recorded = {}
-    for name, scenario in public_coroutines(scenarios).items():
+    for name, scenario in public_coroutines(played).items():
         stage = Stage(name, sort, folder, recorder, back)
         recorder.start()
         asyncio.run(asyncio.wait_for(play(name, scenario, stage), SECONDS))
@@ -53,14 +54,15 @@ def main(transport: str, folder: Path) -> None:
     own = folder / transport
     own.mkdir()
     with mosquitto(own), Recorder(folder) as recorder, BackEnd() as back:
-        for of, way in itertools.product(("device", "module"), ("sync", "asyncio")):
+        for of, way in itertools.product(("device", "module", "provisioning"), ("sync", "asyncio")):
             sort = Sort(
                 module=of == "module",
                 waits_with_asyncio=way == "asyncio",
                 websockets=transport == "websockets",
                 **trusted,
             )
-            recorded[f"{of} {way} {transport}"] = record(sort, folder, recorder, back)
+            played = registrations if of == "provisioning" else scenarios
+            recorded[f"{of} {way} {transport}"] = record(sort, played, folder, recorder, back)
         upgrade = normal_request(recorder.upgrade) if recorder.upgrade else None
         print(json.dumps({"packets": recorded, "upgrade": upgrade}))
 
