@@ -66,19 +66,32 @@ class ServiceConnectionString(ConnectionString):
 
 
 class SharedAccessPolicy(ServiceConnectionString):
-    """Host, policy name and key of a service's connection string."""
+    """Host, policy name and key of a service's connection string.
 
-    def __init__(self, connection_string: Any) -> None:
-        super().__init__(connection_string)
-        if self.get("SharedAccessKeyName") is None:
+    As officially, that of a device can be read too: only who asks for the policy or key is told what is wrong.
+    """
+
+    @property
+    def host_name(self) -> str:
+        """The hub's host name, with its port if it has one."""
+        return self["HostName"]
+
+    @property
+    def policy_name(self) -> str:
+        """The policy's name. Raises KeyError if the connection string is a device's."""
+        name = self.get("SharedAccessKeyName")
+        if name is None:
             party = "a module" if self.get("ModuleId") else "a device"
             raise WrongConnectionStringError(
                 f"'SharedAccessKeyName': this is the connection string of {party}. A service needs that of a"
                 f" shared access policy of the hub: {_NEEDED}"
             )
-        self.host_name = self["HostName"]
-        self.policy_name = self["SharedAccessKeyName"]
-        self.key = _checked_key(self["SharedAccessKey"])
+        return str(name)
+
+    @property
+    def key(self) -> str:
+        """The policy's key. Raises binascii.Error if it is not base64."""
+        return _checked_key(self["SharedAccessKey"])
 
     @classmethod
     def create_with_parsed_values(

@@ -6,7 +6,9 @@ blocks; the one that awaits is in `ferrohub.service.aio`.
 
 from __future__ import annotations
 
+import binascii
 import sys
+import threading
 from itertools import islice
 
 from ferrohub._native import CoreError, Mailbox, ServiceTransport
@@ -40,24 +42,41 @@ class Connection:
         self.authorization = authorization
         self.timeout = DEFAULT_TIMEOUT if timeout is None else checked_timeout(timeout)
         self.retry = retry or RetryPolicy()
-        policy, key = authorization.policy_name, authorization.key
-        try:
-            self._transport = ServiceTransport(host_name, _platform(), policy, key)
-        except CoreError as error:
-            raise errors.from_core(error) from None
+        self._transport: ServiceTransport | None = None
+        self._opening = threading.Lock()
+
+    def open(self) -> ServiceTransport:
+        """What sends requests, made at first use: no I/O yet.
+
+        Raises KeyError or binascii.Error if the connection string is not one of a policy.
+        """
+        with self._opening:
+            if self._transport is None:
+                policy, key = self.authorization.policy_name, self.authorization.key
+                try:
+                    self._transport = ServiceTransport(self.host_name, _platform(), policy, key)
+                except CoreError as error:
+                    raise errors.from_core(error) from None
+            return self._transport
 
     def operation(self, request: Request, authorization: list[tuple[str, str]]) -> Operation:
         """What the core has to do for a request."""
         limit = self.timeout if request.timeout is None else checked_timeout(request.timeout)
         headers = request.headers + authorization
         try:
-            return self._transport.request(request.method, request.target, headers, request.body, limit, self.retry)
+            transport = self._transport or self.open()
+            return transport.request(request.method, request.target, headers, request.body, limit, self.retry)
         except CoreError as error:
             raise errors.from_core(error) from None
+        except binascii.Error as error:
+            from ferrohub.service.sastoken import SasTokenError
+
+            raise SasTokenError(f"Unable to build SasToken from given values: {error}", error) from None
 
     def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 class ServiceClient(Connection):

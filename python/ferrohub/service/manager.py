@@ -66,7 +66,8 @@ class AnyManager:
 
         A port in the host name (`localhost:8443`) is kept: that is how a local hub is reached. `auth` is an
         authorization of `azure.iot.hub.auth`, or a token credential.
-        Raises ValueError or KeyError for another kind of connection string, TypeError if there is none.
+        Raises ValueError for what is no connection string, TypeError if there is none. With that of a device the first
+        call raises KeyError, with a key that is not base64 `SasTokenError`.
         """
         self._connect(connection_string, host, auth, timeout, retry)
 
@@ -80,7 +81,7 @@ class AnyManager:
     ) -> None:
         authorization: Authorization
         if connection_string is not None or host is None:
-            authorization = SharedAccessPolicy(connection_string)
+            authorization = SharedAccessPolicy(connection_string)  # type: ignore[arg-type]  # None is refused there
             host = authorization.host_name
         elif auth is None:
             raise ValueError(

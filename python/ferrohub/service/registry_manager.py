@@ -49,6 +49,8 @@ class AnyRegistryManager(AnyManager):
         is none.
         """
         self._connect(connection_string, host, token_credential, timeout, retry)
+        # The others are told at their first call that a connection string is not that of a policy, this one at once.
+        self._client.open()
         self._transport_type = TransportType(getattr(transport_type, "value", transport_type))
 
     @classmethod

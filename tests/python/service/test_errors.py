@@ -15,6 +15,7 @@ import traceback
 from typing import Any, Callable
 
 import pytest
+from ferrohub import service
 from ferrohub.service import (
     ClientRequestError,
     HttpOperationError,
@@ -22,6 +23,7 @@ from ferrohub.service import (
     RetriesExhaustedError,
 )
 from ferrohub.service.models import Twin
+from ferrohub.service.sastoken import SasTokenError
 from recording_hub import JSON, Answer, Recorded, RecordingHub
 
 Golden = Callable[[str], Any]
@@ -184,6 +186,29 @@ BAD_STRINGS: list[tuple[Any, type[Exception], str]] = [
     (None, TypeError, 'can only concatenate str (not "NoneType") to str'),
     (5, TypeError, "the connection string must be a str, not int"),
 ]
+
+
+@pytest.mark.parametrize(
+    "sdk_class", [service.DigitalTwinClient, service.IoTHubConfigurationManager, service.IoTHubJobManager]
+)
+def test_other_managers_than_the_registrys_say_at_the_first_call_what_is_wrong_with_a_connection_string(
+    sdk_class: Any,
+) -> None:
+    for text in ("", None, "HostName=h", f"{SERVICE};Foo=1"):
+        with pytest.raises((ValueError, TypeError)):
+            sdk_class(text)
+    for text, kind, message in (
+        (f"HostName=h;DeviceId=d;SharedAccessKey={KEY}", KeyError, "'SharedAccessKeyName': this is the connection"),
+        (
+            "HostName=h;SharedAccessKeyName=n;SharedAccessKey=Z",
+            SasTokenError,
+            "Unable to build SasToken from given",
+        ),
+    ):
+        manager = sdk_class.from_connection_string(text)
+        with pytest.raises(kind) as caught:
+            manager.protocol.devices.get_identity("d")
+        assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize(("text", "kind", "message"), BAD_STRINGS)

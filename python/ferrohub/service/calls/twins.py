@@ -96,10 +96,9 @@ class MethodCalls:
 
     def send_c2d_message(self, device_id: str, message: Any, properties: dict[str, Any] = {}) -> Call[None]:  # noqa: B006 - official
         """Not built yet: cloud-to-device messages travel over AMQP. Tests have `LocalHub.send_c2d_message`."""
-        raise NotImplementedError(
-            "send_c2d_message needs AMQP, which FerroHub does not speak yet. For a local hub there are"
-            " `ferrohub c2d send` and LocalHub.send_c2d_message."
-        )
+        from ferrohub.service.amqp_client import not_built
+
+        raise not_built()
 
 
 def _with_payload(request: MethodRequest) -> MethodRequest:
