@@ -166,6 +166,9 @@ impl Conversation<'_> {
             self.shared.inboxes.put_method(MethodCall { name, request_id, payload: publish.payload });
         } else if let Some(message) = self.message(&publish) {
             self.shared.inboxes.put_message(message);
+        } else {
+            let text = format!("what the hub sent on the topic {:?} can't be read", publish.topic);
+            self.shared.inboxes.put_event(ConnectionEvent::Failed(Error::new(ErrorKind::Protocol, text)));
         }
     }
 

@@ -69,7 +69,8 @@ pub enum ConnectionEvent {
         /// When the next one comes, if one does.
         retry_in: Option<Duration>,
     },
-    /// Something else failed that no call waits for, such as a look at the desired properties.
+    /// Something else failed that no call waits for, such as a look at the desired properties, or what came can't be
+    /// read.
     Failed(Error),
     /// The program's token expires soon: it should bring another, with [`super::Client::update_token`].
     TokenExpiring,

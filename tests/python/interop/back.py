@@ -51,6 +51,10 @@ class Back:
         """Until the faults are cleared."""
         self._hub.faults.withhold_pubacks(device_id)
 
+    def move_clock(self, seconds: float) -> None:
+        """Of the hub."""
+        self._hub.faults.move_clock(seconds)
+
     def clear_faults(self) -> None:
         """All of them."""
         self._hub.faults.clear()

@@ -17,7 +17,15 @@ WAYS = ["sync tcp", "sync websockets", "asyncio tcp", "asyncio websockets"]
 SECONDS = 240
 """A run of all scenarios; half a minute on an idle machine."""
 
-Outcomes = dict[str, Any]
+
+class Outcomes(dict[str, Any]):
+    """What each scenario came to. One that failed fails the test that looks at it."""
+
+    def __getitem__(self, scenario: str) -> Any:
+        outcome = super().__getitem__(scenario)
+        if isinstance(outcome, dict) and "failed" in outcome:
+            pytest.fail(outcome["failed"])
+        return outcome
 
 
 @pytest.fixture(scope="session", params=["ours", "official"])
@@ -30,8 +38,7 @@ def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcomes]:
             command = own_network([sys.executable, "-m", "interop.run", python, *way.split(), folder], hosts=HOSTS)
             ran = run(*command, env={"PYTHONPATH": str(ROOT / "tests" / "python")}, timeout=SECONDS)
         assert ran.code == 0, ran.err
-        found: Outcomes = json.loads(ran.out)
-        return found
+        return Outcomes(json.loads(ran.out))
 
     with ThreadPoolExecutor() as pool:
         return dict(zip(WAYS, pool.map(run_one, WAYS)))

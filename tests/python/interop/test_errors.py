@@ -154,7 +154,6 @@ EXPECTED: dict[str, dict[str, Expected | None]] = {
 @pytest.mark.parametrize("scenario", EXPECTED)
 def test_what_goes_wrong_is_raised_as_the_official_package_raises_it(told: dict[str, Any], scenario: str) -> None:
     found: dict[str, Any] = told[scenario]
-    assert "failed" not in found, found["failed"]
     assert list(found) == list(EXPECTED[scenario])
     assert {
         name: wrong for name, error in found.items() if (wrong := difference(EXPECTED[scenario][name], error))

@@ -7,10 +7,11 @@ client's own. What reaches the program stands at the end of the record.
 from __future__ import annotations
 
 import datetime as dt
+import queue
 from typing import Any, Callable
 from urllib.parse import quote
 
-from any_client import done
+from any_client import SECONDS, done, elsewhere
 from azure.iot.device import X509, Message, MethodResponse
 from wire.broker import forget_session
 from wire.stage import HOST, Stage, subscribed_to, twin_read
@@ -215,6 +216,31 @@ async def patches_received(stage: Stage) -> None:
         payload = f'{{"a": {{"b": null, "c": "\u00e9"}}, "$version": {version}}}'
         stage.back.publish(f"$iothub/twin/PATCH/properties/desired/?$version={version}", payload)
         stage.tell(patch=await stage.arrival())
+    await done(client.shutdown())
+
+
+async def malformed_packets_received(stage: Stage) -> None:
+    client = stage.client(ensure_desired_properties=False)
+    await _set_all(client)
+    client.on_message_received = stage.arrive
+    errors: queue.Queue[Exception] = queue.Queue()
+    client.on_background_exception = errors.put
+    for topic, payload in (
+        ("$iothub/twin/res/200/?$rid=nobody-asked", "{}"),
+        ("$iothub/twin/res/", ""),
+        ("$iothub/twin/res/ok/?$rid=1", "{}"),
+        ("$iothub/methods/POST/reboot/", "null"),
+        ("$iothub/methods/POST/reboot/?$rid=1", "no JSON"),
+        ("$iothub/twin/PATCH/properties/desired/?$version=2", "no JSON"),
+        (stage.message_topic("%ff=%fe&=&&a"), "after all of them"),
+    ):
+        stage.back.publish(topic, payload, 1)
+    stage.tell(data=(await stage.arrival()).data.decode())
+    await stage.seen("PUBACK", 7)
+    # For all but the first and the last.
+    for _ in range(5):
+        await elsewhere(errors.get, True, SECONDS)
+    stage.tell(twin=await done(client.get_twin()))
     await done(client.shutdown())
 
 
