@@ -19,6 +19,8 @@ from azure.iot.device import IoTHubModuleClient, aio
 WARM_UP = 20
 """Clients that are not counted: they bring what all have in common."""
 AT_ONCE = 50
+PAUSE = 0.5
+"""Seconds between two messages of a client."""
 
 
 def ignore(_patch: object) -> None:
@@ -60,6 +62,7 @@ def run_sync(strings: list[str], seconds: float) -> dict[str, Any]:
         for client in clients:
             client.send_message("x" * 256)
         sent += len(clients)
+        time.sleep(PAUSE)
     return result(clients, before, sent)
 
 
@@ -81,6 +84,7 @@ async def run_aio(strings: list[str], seconds: float) -> dict[str, Any]:
     while time.monotonic() < end:
         await asyncio.gather(*(client.submit("x" * 256) for client in clients))
         sent += len(clients)
+        await asyncio.sleep(PAUSE)
     return result(clients, before, sent)
 
 

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from azure.iot.device import IoTHubDeviceClient, MethodResponse, aio
 from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
 
+IPTABLES = shutil.which("iptables", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "iptables"
 TIMEOUT = 1.0
 KEEP_ALIVE = 2
 PATIENCE = 20.0
@@ -34,12 +37,12 @@ def iptables(hub: LocalHub, *target: str, both_ways: bool = False) -> Iterator[N
     ports = ["--dport", "--sport"] if both_ways else ["--dport"]
     rules = [["INPUT", "-p", "tcp", port, str(hub.port), "-j", *target] for port in ports]
     for rule in rules:
-        subprocess.run(["iptables", "-I", *rule], check=True, timeout=PATIENCE)
+        subprocess.run([IPTABLES, "-I", *rule], check=True, timeout=PATIENCE)
     try:
         yield
     finally:
         for rule in rules:
-            subprocess.run(["iptables", "-D", *rule], check=True, timeout=PATIENCE)
+            subprocess.run([IPTABLES, "-D", *rule], check=True, timeout=PATIENCE)
 
 
 def cut(hub: LocalHub) -> contextlib.AbstractContextManager[None]:

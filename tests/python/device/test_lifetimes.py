@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -145,21 +146,28 @@ def desire(hub: LocalHub, number: int) -> None:
 # --- Ctrl-C -----------------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_every_blocking_call(hub: LocalHub, string: str) -> None:
-    import subprocess
-
+@pytest.mark.parametrize("program", ["interrupt_calls", "interrupt_farewells"])
+def test_ctrl_c_ends_every_blocking_call(program: str, hub: LocalHub, string: str) -> None:
+    """The program says when the hub is to be frozen and thawed."""
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", PROGRAM, "interrupt_calls", string],
+        [sys.executable, "-W", "ignore::DeprecationWarning", PROGRAM, program, string],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as program:
-        assert program.stdout
-        assert program.stdout.readline() == "frozen?\n"
-        with hub.faults.freeze():
-            out, errors = program.communicate("yes\n", timeout=SECONDS)
-    assert (program.returncode, out, errors) == (0, "done\n", "")
+    ) as running:
+        assert running.stdin
+        assert running.stdout
+        while (line := running.stdout.readline()) in {"frozen?\n", "thawed?\n"}:
+            if line == "frozen?\n":
+                hub.faults.freeze()
+            else:
+                hub.faults.clear()
+            running.stdin.write("yes\n")
+            running.stdin.flush()
+        hub.faults.clear()
+        out, errors = running.communicate(timeout=SECONDS)
+    assert (running.returncode, line + out, errors) == (0, "done\n", "")
 
 
 @pytest.mark.parametrize("program", ["interrupted", "interrupted_aio"])
