@@ -26,7 +26,7 @@ from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
 from ferrohub.service.client import Connection
-from ferrohub.service.manager import AnyManager
+from ferrohub.service.manager import AnyManager, of_result
 from ferrohub.service.registry_manager import AnyRegistryManager
 from ferrohub.service.response import Response
 
@@ -110,7 +110,7 @@ def awaitable(
     """A coroutine function that runs this call."""
 
     @one_frame_async
-    @functools.wraps(method)
+    @functools.wraps(of_result(method))
     async def call(self: Any, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         result: Result = await self._client.run(method(self, *args, **kwargs))
         return result

@@ -75,6 +75,27 @@ class _HttpOperationError(_RequestError):
         return explain(self.response)[0]
 
 
+class _ValidationError(Exception):
+    """What msrest's class lacks: it pickles."""
+
+    rule: str
+    target: str
+    _value: object
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return validation_error, (self.rule, self.target, self._value)
+
+
+class _UnofficialValidation(Exception):
+    """Stands in for msrest's class where that is not installed."""
+
+    def __init__(self, rule: str, target: str, value: object) -> None:
+        wanted = "can not be None." if rule == "required" else f"must be of type '{value}'"
+        super().__init__(f"Parameter '{target}' {wanted}")
+        self.rule = rule
+        self.target = target
+
+
 def _rebuild(name: str, message: str, response: Response | None, cause: str) -> Exception:
     """Make an unpickled error again, with the classes of this process."""
     error: Exception = _class(name)(message, response, cause)
@@ -89,8 +110,9 @@ def _make_class(name: str) -> type[Any]:
         return type(name, (_HttpOperationError, _official("msrest.exceptions", name, Exception)), namespace)
     if name == "ClientRequestError":
         return type(name, (_RequestError, _official("msrest.exceptions", name, Exception)), namespace)
-    module = "msrest.exceptions" if name == "ValidationError" else "azure.core.exceptions"
-    official = _official(module, name, ValueError)
+    if name == "ValidationError":
+        return type(name, (_ValidationError, _official("msrest.exceptions", name, _UnofficialValidation)), namespace)
+    official = _official("azure.core.exceptions", name, ValueError)
     return type(name, (ValueError,), namespace) if official is ValueError else official
 
 
@@ -170,12 +192,8 @@ def is_data_error(error: Exception) -> bool:
 
 def validation_error(rule: str, target: str, value: object) -> Exception:
     """An argument is missing (rule `required`) or of the wrong type (rule `type`, value the type wanted)."""
-    cls = _class("ValidationError")
-    if cls.__module__ == __name__:
-        wanted = "can not be None." if rule == "required" else f"must be of type '{value}'"
-        error: Exception = cls(f"Parameter '{target}' {wanted}")
-    else:
-        error = cls(rule, target, value)
+    error: Exception = _class("ValidationError")(rule, target, value)
+    error._value = value  # type: ignore[attr-defined]
     return error
 
 

@@ -7,6 +7,7 @@ asyncio. So each is written once, and type checkers see both signatures.
 from __future__ import annotations
 
 import functools
+import types
 
 from ferrohub._frames import one_frame
 from ferrohub.service.authentication import SharedAccessPolicy, TokenAuthorization
@@ -34,12 +35,22 @@ def blocking(
     """A method that runs this call and waits for its result."""
 
     @one_frame
-    @functools.wraps(method)
+    @functools.wraps(of_result(method))
     def call(self: Any, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         result: Result = self._client.run(method(self, *args, **kwargs))
         return result
 
     return call
+
+
+def of_result(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function as `help` and editors are to show it: with its result, not with the call that ends in it."""
+    shown = types.FunctionType(method.__code__, method.__globals__, method.__name__, method.__defaults__)
+    shown.__kwdefaults__, shown.__doc__ = method.__kwdefaults__, method.__doc__
+    shown.__module__, shown.__qualname__ = method.__module__, method.__qualname__
+    result = str(method.__annotations__["return"]).removeprefix("Call[").removesuffix("]")
+    shown.__annotations__ = {**method.__annotations__, "return": result}
+    return shown
 
 
 class AnyManager:

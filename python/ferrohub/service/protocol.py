@@ -27,6 +27,21 @@ if TYPE_CHECKING:
     from ferrohub.service.response import Headers, Response
 
 
+__all__ = [
+    "BulkRegistryOperations",
+    "CloudToDeviceMessagesOperations",
+    "ConfigurationOperations",
+    "DevicesOperations",
+    "DigitalTwinOperations",
+    "IotHubGatewayServiceAPIs",
+    "IotHubGatewayServiceAPIsConfiguration",
+    "JobsOperations",
+    "ModulesOperations",
+    "QueryOperations",
+    "StatisticsOperations",
+]
+
+
 class ClientRawResponse:
     """What `raw=True` gives: the result as `output`, the `response`, and its `headers`."""
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 import pytest
 from ferrohub import service
-from ferrohub.service import IoTHubRegistryManager, TransportType, models
+from ferrohub.service import IoTHubRegistryManager, TransportType, aio, models
 
 SERVICE = "HostName=h;SharedAccessKeyName=n;SharedAccessKey=Zm9vYmFy"
 
@@ -59,3 +59,9 @@ def test_a_manager_can_be_subclassed() -> None:
         pass
 
     assert type(Mine.from_connection_string(SERVICE)) is Mine
+
+
+@pytest.mark.parametrize("manager", [IoTHubRegistryManager, aio.IoTHubRegistryManager])
+def test_a_method_shows_its_signature_with_its_result(manager: type) -> None:
+    shown = inspect.signature(manager.get_device)  # type: ignore[attr-defined]
+    assert str(shown) == "(self, device_id: 'str', *, timeout: 'float | None' = None) -> 'Device'"

@@ -3,16 +3,4 @@
 The official package has no such module.
 """
 
-from ferrohub.service.aio import DigitalTwinClient as DigitalTwinClient
-from ferrohub.service.aio import IoTHubConfigurationManager as IoTHubConfigurationManager
-from ferrohub.service.aio import IoTHubHttpRuntimeManager as IoTHubHttpRuntimeManager
-from ferrohub.service.aio import IoTHubJobManager as IoTHubJobManager
-from ferrohub.service.aio import IoTHubRegistryManager as IoTHubRegistryManager
-
-__all__ = [
-    "DigitalTwinClient",
-    "IoTHubConfigurationManager",
-    "IoTHubHttpRuntimeManager",
-    "IoTHubJobManager",
-    "IoTHubRegistryManager",
-]
+from ferrohub.service.aio import *
