@@ -1,0 +1,190 @@
+"""A back end that works through the registry and its twins, and writes down what it sees: for either package.
+
+Run as a program with a connection string and a Python that has `azure.iot.hub`, Microsoft's or ours. Each line is a
+step and its outcome as JSON: the result with JSON names, or the kind of error with the hub's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, Callable
+
+from azure.iot.hub import (
+    DigitalTwinClient,
+    IoTHubConfigurationManager,
+    IoTHubHttpRuntimeManager,
+    IoTHubJobManager,
+    IoTHubRegistryManager,
+)
+from azure.iot.hub.models import (
+    CloudToDeviceMethod,
+    Configuration,
+    ConfigurationContent,
+    ExportImportDevice,
+    JobRequest,
+    QuerySpecification,
+    Twin,
+    TwinProperties,
+)
+from msrest.exceptions import ClientRequestError, HttpOperationError, ValidationError
+
+KEY, OTHER_KEY = "c2VjcmV0LWtleS1mb3ItdGVzdGluZy1vbmx5LTAwMDE=", "c2VjcmV0LWtleS1mb3ItdGVzdGluZy1vbmx5LTAwMDI="
+THUMBPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
+Step = tuple[str, Callable[[], Any]]
+
+
+def desired(**properties: Any) -> Twin:
+    return Twin(properties=TwinProperties(desired=properties))
+
+
+def identities(registry: IoTHubRegistryManager) -> Iterator[Step]:
+    yield "create a device", lambda: registry.create_device_with_sas("d", KEY, OTHER_KEY, "enabled")
+    yield "create it again", lambda: registry.create_device_with_sas("d", KEY, OTHER_KEY, "enabled")
+    yield (
+        "with keys of the hub",
+        lambda: registry.create_device_with_sas("made", "", "", "disabled", status_reason="why"),
+    )
+    yield "with thumbprints", lambda: registry.create_device_with_x509("x", THUMBPRINT, THUMBPRINT, "enabled")
+    yield "by an authority", lambda: registry.create_device_with_certificate_authority("ca", "enabled")
+    yield "an edge device", lambda: registry.create_device_with_sas("edge", KEY, OTHER_KEY, "enabled", iot_edge=True)
+    yield "its modules", lambda: sorted(module.module_id for module in registry.get_modules("edge"))
+    yield "a bad name", lambda: registry.create_device_with_sas("a b", "", "", "enabled")
+    yield "a bad status", lambda: registry.create_device_with_sas("e", "", "", "flying")
+    yield "a bad key", lambda: registry.create_device_with_sas("e", "no key", "no key", "enabled")
+    yield "read", lambda: registry.get_device("d")
+    yield "read none", lambda: registry.get_device("nobody")
+    yield "read None", lambda: registry.get_device(None)  # type: ignore[arg-type]
+    yield "list", lambda: sorted(device.device_id for device in registry.get_devices())
+    yield "list two", lambda: len(registry.get_devices(2))
+    yield "update", lambda: registry.update_device_with_sas("d", None, OTHER_KEY, KEY, "disabled", status_reason="off")
+    yield (
+        "update if unchanged",
+        lambda: registry.update_device_with_sas("d", registry.get_device("d").etag, KEY, OTHER_KEY, "enabled"),
+    )
+    yield "update though changed", lambda: registry.update_device_with_sas("d", "c3RhbGU=", KEY, OTHER_KEY, "enabled")
+    yield "update none", lambda: registry.update_device_with_sas("nobody", None, KEY, OTHER_KEY, "enabled")
+    yield "to thumbprints", lambda: registry.update_device_with_x509("made", None, THUMBPRINT, THUMBPRINT, "enabled")
+    yield "to an authority", lambda: registry.update_device_with_certificate_authority("made", None, "enabled")
+    yield "delete though changed", lambda: registry.delete_device("made", "c3RhbGU=")
+    yield "delete", lambda: registry.delete_device("made")
+    yield "delete again", lambda: registry.delete_device("made")
+    yield "statistics", registry.get_device_registry_statistics
+    yield "connected", registry.get_service_statistics
+
+
+def modules(registry: IoTHubRegistryManager) -> Iterator[Step]:
+    yield "create a module", lambda: registry.create_module_with_sas("d", "m", "", KEY, OTHER_KEY)
+    yield "create it again", lambda: registry.create_module_with_sas("d", "m", "", KEY, OTHER_KEY)
+    yield "of no device", lambda: registry.create_module_with_sas("nobody", "m", "", "", "")
+    yield "with thumbprints", lambda: registry.create_module_with_x509("d", "mx", "me", THUMBPRINT, THUMBPRINT)
+    yield "by an authority", lambda: registry.create_module_with_certificate_authority("d", "mca", "me")
+    yield "read", lambda: registry.get_module("d", "m")
+    yield "read none", lambda: registry.get_module("d", "nobody")
+    yield "list", lambda: sorted(module.module_id for module in registry.get_modules("d"))
+    yield "update", lambda: registry.update_module_with_sas("d", "m", "somebody", None, OTHER_KEY, KEY)
+    yield "to an authority", lambda: registry.update_module_with_certificate_authority("d", "m", "me", None)
+    yield "update though changed", lambda: registry.update_module_with_sas("d", "m", "", "c3RhbGU=", KEY, OTHER_KEY)
+    yield "delete", lambda: registry.delete_module("d", "mx")
+    yield "delete again", lambda: registry.delete_module("d", "mx")
+
+
+def twins(registry: IoTHubRegistryManager) -> Iterator[Step]:
+    yield "read", lambda: registry.get_twin("d")
+    yield "update", lambda: registry.update_twin("d", desired(a={"b": [1, 2.5, True]}, c="é"))
+    yield "tags", lambda: registry.update_twin("d", Twin(tags={"site": "north", "number": 10**15}))
+    yield "remove", lambda: registry.update_twin("d", desired(a=None))
+    yield "as a dict", lambda: registry.update_twin("d", {"properties": {"desired": {"d": 1}}})
+    yield "if unchanged", lambda: registry.update_twin("d", desired(e=1), registry.get_twin("d").etag)
+    yield "though changed", lambda: registry.update_twin("d", desired(e=2), "AAAAAAAAAAE=")
+    yield (
+        "replace",
+        lambda: registry.replace_twin("d", Twin(tags={"x": 1}, properties=TwinProperties(desired={"y": 2}))),
+    )
+    yield "a bad name", lambda: registry.update_twin("d", desired(**{"a b": 1, "$c": 2}))
+    yield "of none", lambda: registry.get_twin("nobody")
+    yield "of a module", lambda: registry.get_module_twin("d", "m")
+    yield "update a module's", lambda: registry.update_module_twin("d", "m", desired(a=1))
+    yield "replace a module's", lambda: registry.replace_module_twin("d", "m", desired(b=1))
+    yield "of no module", lambda: registry.get_module_twin("d", "nobody")
+
+
+def methods(registry: IoTHubRegistryManager) -> Iterator[Step]:
+    method = CloudToDeviceMethod(method_name="reboot", payload={"now": True})
+    yield "of a device that is away", lambda: registry.invoke_device_method("d", method)
+    yield "of a module that is away", lambda: registry.invoke_device_module_method("d", "m", method)
+    yield "of none", lambda: registry.invoke_device_method("nobody", method)
+    bad = CloudToDeviceMethod(method_name="reboot", response_timeout_in_seconds=1)
+    yield "with no time", lambda: registry.invoke_device_method("d", bad)
+
+
+def many(registry: IoTHubRegistryManager) -> Iterator[Step]:
+    new = ExportImportDevice(id="bulk", import_mode="create", status="enabled", tags={"site": "south"})
+    yield "create in bulk", lambda: registry.bulk_create_or_update_devices([new])
+    yield "create again", lambda: registry.bulk_create_or_update_devices([new, {"id": "b2", "importMode": "create"}])
+    query = QuerySpecification(query="SELECT deviceId FROM devices WHERE deviceId = 'd'")
+    yield "query", lambda: vars(registry.query_iot_hub(query))
+
+
+def others(connection_string: str) -> Iterator[Step]:
+    configurations = IoTHubConfigurationManager(connection_string)
+    content = ConfigurationContent(device_content={"properties.desired.limits": {"low": 1}})
+    configuration = Configuration(id="c", content=content, target_condition="tags.site='north'", priority=10)
+    yield "create a configuration", lambda: configurations.create_configuration(configuration)
+    yield "read it", lambda: configurations.get_configuration("c")
+    yield "list configurations", lambda: [one.id for one in configurations.get_configurations()]
+    yield "delete it", lambda: configurations.delete_configuration("c")
+    jobs = IoTHubJobManager(connection_string)
+    request = JobRequest(type="scheduleUpdateTwin", update_twin=desired(j=1), query_condition="deviceId IN ['nobody']")
+    yield "schedule a job", lambda: jobs.create_scheduled_job("j", request)
+    yield "import jobs", lambda: len(jobs.get_import_export_jobs())
+    yield "feedback", IoTHubHttpRuntimeManager(connection_string).receive_feedback_notification
+    digital_twins = DigitalTwinClient(connection_string)
+    yield "no digital twin", lambda: digital_twins.get_digital_twin("nobody")
+    yield "a command", lambda: digital_twins.invoke_command("d", "blink", {"times": 3})
+
+
+def outcome(step: Callable[[], Any]) -> Any:
+    """What a step gives, as JSON."""
+    try:
+        return shown(step())
+    except HttpOperationError as error:
+        answer = error.response
+        return [
+            type(error).__name__,
+            answer.status_code,
+            answer.reason,
+            answer.headers.get("iothub-errorcode"),
+            answer.text,
+        ]
+    except (ClientRequestError, ValidationError, ValueError) as error:
+        return [type(error).__name__, str(error)]
+
+
+def shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in value.items()}
+    return {type(value).__name__: value.serialize()} if hasattr(value, "serialize") else value
+
+
+def main() -> None:
+    connection_string = sys.argv[1]
+    registry = IoTHubRegistryManager(connection_string)
+    parts: dict[str, Iterator[Step]] = {
+        "identities": identities(registry),
+        "modules": modules(registry),
+        "twins": twins(registry),
+        "methods": methods(registry),
+        "many": many(registry),
+        "others": others(connection_string),
+    }
+    for part, steps in parts.items():
+        for name, step in steps:
+            print(json.dumps([f"{part}: {name}", outcome(step)], sort_keys=True), flush=True)
+
+
+if __name__ == "__main__":
+    main()
