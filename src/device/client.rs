@@ -122,6 +122,7 @@ impl Client {
     pub async fn shutdown(&self, timeout: Option<Duration>) -> Result<()> {
         let deadline = deadline(timeout);
         self.control(Control::ShutDown, timeout, NOT_CLOSED).await?;
+        self.https.close();
         let Some(outbox) = &self.outbox else { return Ok(()) };
         within(deadline, outbox.closed(), NOT_CLOSED).await
     }

@@ -48,6 +48,13 @@ impl Https {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
     }
 
+    /// End the connections.
+    pub(super) fn close(&self) {
+        if let Some(client) = self.client.get() {
+            client.close();
+        }
+    }
+
     /// What to show the hub; nothing beside a certificate.
     async fn authorization(&self, options: &Options) -> Result<Option<String>> {
         let brought = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -7,6 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -116,26 +118,16 @@ impl Uploads {
 
     /// Whether this query opens the blob for reading or writing (`r`, `w`) at this moment.
     pub(super) fn opens(&self, blob_name: &str, query: &SasQuery, permission: char, now: u64) -> bool {
-        let signature = self.signature(blob_name, &query.expiry, &query.permissions);
+        let text = text_to_sign(blob_name, &query.expiry, &query.permissions);
         query.resource == "b"
-            && self.key.verifies(&signature.0, &query.signature)
+            && self.key.verifies(&text, &query.signature)
             && query.permissions.contains(permission)
             && parse_timestamp(&query.expiry).is_some_and(|expiry| now < expiry)
     }
 
-    /// The text that is signed, and its signature.
-    fn signature(&self, blob_name: &str, expiry: &str, permissions: &str) -> (String, [u8; 32]) {
-        let text = format!("{permissions}\n{expiry}\n/{CONTAINER}/{blob_name}\n{STORAGE_VERSION}");
-        let signature = self.key.sign(&text);
-        (text, signature)
-    }
-
     fn sas_token(&self, blob_name: &str, expires_unix_millis: u64) -> String {
-        use base64::Engine;
-        use base64::engine::general_purpose::STANDARD;
-
         let expiry = format!("{}Z", &timestamp(expires_unix_millis)[..19]);
-        let (_, signature) = self.signature(blob_name, &expiry, PERMISSIONS);
+        let signature = self.key.sign(&text_to_sign(blob_name, &expiry, PERMISSIONS));
         let (signature, expiry) = (quote_component(&STANDARD.encode(signature)), quote_component(&expiry));
         format!("?sv={STORAGE_VERSION}&sr=b&sig={signature}&se={expiry}&sp={PERMISSIONS}")
     }
@@ -143,6 +135,11 @@ impl Uploads {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the token of a blob vouches for. Only the hub makes and reads such tokens: the form is its own.
+fn text_to_sign(blob_name: &str, expiry: &str, permissions: &str) -> String {
+    format!("{permissions}\n{expiry}\n/{CONTAINER}/{blob_name}\n{STORAGE_VERSION}")
 }
 
 /// The parts of a token for a blob, as they came.

@@ -11,11 +11,12 @@ use ferrohub::error::{ErrorKind, Result};
 use ferrohub::tls::Identity;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::device_credentials::{authority_and_device, hub_that_asks};
 use crate::device_session::{client, soon};
 use crate::http::{NO_CONTENT, answer, read_request};
-use crate::scripted_hub::ScriptedHub;
+use crate::scripted_hub::{LIMIT, ScriptedHub};
 
 const FOUND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"blobName\": \"b\"}";
 const BODY: &[u8] = br#"{"blobName": "b"}"#;
@@ -171,6 +172,19 @@ async fn a_call_ends_at_its_time_and_with_its_client() {
     client.shutdown(None).await.unwrap();
     assert_eq!(soon(asking).await.unwrap_err().kind(), ErrorKind::ShutDown);
     assert_eq!(storage_info(client).await.unwrap_err().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_connection_that_is_kept() {
+    let hub = ScriptedHub::start().await;
+    let client = client(device(&hub));
+    let asking = tokio::spawn(storage_info(Arc::clone(&client)));
+    let mut stream = hub.accept_stream().await;
+    answer(&mut stream, FOUND).await;
+    soon(asking).await.unwrap();
+    client.shutdown(None).await.unwrap();
+    let closed = timeout(LIMIT, stream.read(&mut [0])).await.expect("the connection is open");
+    assert_eq!(closed.unwrap_or(0), 0);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use ferrohub::http::{Client, Origin, Request, Response, Settings, Stage, Way};
 use ferrohub::net::{Proxy, ProxyKind};
 use ferrohub::tls::Roots;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use Until::{EndOfHead, Length};
@@ -94,7 +94,7 @@ async fn proxy(kind: ProxyKind, steps: Steps, way: Option<u16>) -> Proxy {
 async fn a_unix_socket_is_asked_as_localhost() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("workload.sock");
-    let listener = UnixListener::bind(&path).unwrap();
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let serving = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         answer(&mut stream, "HTTP/1.1 200 Well Done\r\nContent-Length: 2\r\n\r\n{}").await

@@ -11,6 +11,7 @@ use super::requests::{Target, query};
 use crate::auth::SasToken;
 use crate::hub::HubState;
 use crate::hub::access::{Denied, OWNER_POLICY, Right};
+use crate::hub::entity::Status;
 use crate::hub::error::HubError;
 use crate::hub::x509::ClientCertificate;
 use crate::protocol::error_code::ErrorCode;
@@ -50,12 +51,13 @@ pub(super) async fn methods(State(hub): State<HubState>, request: Request, next:
 /// The token has to be the module's own; what it calls is another's.
 fn admit_module(hub: &HubState, caller: &IdentityId, request: &Request) -> Result<(), HubError> {
     check_api_version(request.uri())?;
-    let own = || hub.store.peek(|state| state.get(caller).cloned()).ok_or_else(HubError::unauthorized);
-    let (Some(module), now) = (caller.module.as_deref(), hub.clock.unix_seconds()) else {
-        return Err(HubError::unauthorized());
-    };
-    let resource = ["devices", &caller.device, "modules", module];
-    Ok(hub.access.check_own_key(&token(request)?, &own()?.identity, &resource, now)?)
+    let known = hub.store.peek(|state| {
+        let device = state.get(&caller.parent())?;
+        (device.identity.status == Status::Enabled).then(|| state.get(caller).cloned())?
+    });
+    let known = known.filter(|_| caller.module.is_some()).ok_or_else(HubError::unauthorized)?;
+    let now = hub.clock.unix_seconds();
+    Ok(hub.access.check_own_key(&token(request)?, &known.identity, &caller.resource(), now)?)
 }
 
 /// Paths of our own: for the key of `iothubowner` only.

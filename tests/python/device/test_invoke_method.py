@@ -126,3 +126,5 @@ def test_a_module_calls_in_its_own_name_only(edge: LocalHub, registry: IoTHubReg
         assert call(edge, f"{DEVICE}/{MODULE}", MODULE) == 200
         for caller in (f"{DEVICE}/other", f"{DEVICE}/nobody", DEVICE, "", None):
             assert call(edge, caller, MODULE) == 401, caller
+    registry.update_device_with_sas(DEVICE, "*", "", "", "disabled")
+    assert call(edge, f"{DEVICE}/{MODULE}", MODULE) == 401

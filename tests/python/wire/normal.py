@@ -6,7 +6,7 @@ import base64
 import re
 import time
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from wire.packets import Packet
 from wire.stage import signature
@@ -60,3 +60,19 @@ def normal_request(lines: list[str]) -> list[str]:
     assert len(base64.b64decode(named["sec-websocket-key"])) == 16
     named["sec-websocket-key"] = "<key>"
     return [lines[0], *sorted(f"{name}: {value}" for name, value in named.items())]
+
+
+# What each HTTP library says for itself.
+_OF_THE_LIBRARY = {"accept-encoding", "connection"}
+
+
+def normal_question(lines: list[str]) -> list[str]:
+    """A question over HTTPS: without what the HTTP library says for itself, and with words for agent and token."""
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:-1])}
+    agent = headers["user-agent"]
+    assert quote_plus(unquote_plus(agent)) == agent, "it is not encoded as it should be"
+    headers["user-agent"] = USER_AGENTS.sub("USER-AGENT", unquote_plus(agent))
+    if "authorization" in headers:
+        headers["authorization"] = _password(headers["authorization"])
+    kept = [f"{name}: {value}" for name, value in headers.items() if name not in _OF_THE_LIBRARY]
+    return [lines[0], *sorted(kept), lines[-1]]

@@ -48,6 +48,23 @@ def record(python: Path) -> Recording:
         return Recording({**tcp.packets, **websockets.packets}, websockets.upgrade)
 
 
+def record_questions(python: Path) -> dict[str, list[str]]:
+    """What its clients ask over HTTPS, by scenario."""
+    with tempfile.TemporaryDirectory() as name:
+        make_certificates(Path(name))
+        command = own_network([python, "-m", "wire.https", name], hosts=HOSTS)
+        ran = run(*command, env={"PYTHONPATH": str(ROOT / "tests" / "python")}, timeout=SECONDS)
+    assert ran.code == 0, ran.err
+    questions: dict[str, list[str]] = json.loads(ran.out)
+    return questions
+
+
+def golden_questions() -> dict[str, list[str]]:
+    """What the official clients ask."""
+    questions: dict[str, list[str]] = json.loads((GOLDEN / "https.json").read_text("utf-8"))
+    return questions
+
+
 def golden(of: str) -> Scenarios:
     """The recording of `device`, `module` or `provisioning`."""
     scenarios: Scenarios = json.loads((GOLDEN / f"{of}.json").read_text("utf-8"))
@@ -80,3 +97,5 @@ def _a_packet_a_line(scenarios: Scenarios) -> str:
 
 if __name__ == "__main__":
     _write(record(official_python()))
+    questions = record_questions(official_python())
+    (GOLDEN / "https.json").write_text(json.dumps(questions, indent=1, ensure_ascii=False) + "\n", "utf-8")
