@@ -362,6 +362,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_burst_leaves_no_buffers_behind() {
+        let (mut link, mut hub) = link(BUFFER);
+        let mut script = Script { to_send: publish(100_000), ..Script::default() };
+        let hub = async {
+            hub.write_all(&publish(100_000)).await.unwrap();
+            hub.read_exact(&mut vec![0; publish(100_000).len()]).await.unwrap();
+            // Whatever came after it is read before this answer can be.
+            hub.write_all(&publish(0)).await.unwrap();
+            hub
+        };
+        let idle = poll_fn(|context| {
+            let _ = link.poll(context, &mut script);
+            if script.received.len() == 2 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let _hub = tokio::join!(idle, hub);
+        assert_eq!((link.input.capacity(), link.output.capacity(), link.reading), (0, 0, SMALL_BUFFER));
+    }
+
+    #[tokio::test]
     async fn what_is_no_mqtt_ends_the_link() {
         let (mut link, mut hub) = link(64);
         hub.write_all(&[0x00, 0x01, 0x00]).await.unwrap();
