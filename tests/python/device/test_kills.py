@@ -5,15 +5,18 @@ Nothing that was accepted is lost, nothing comes twice without saying so, and ev
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import contextlib
 import random
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Callable
 
-from azure.iot.device import IoTHubDeviceClient, MethodResponse
+from azure.iot import device as sync
+from azure.iot.device import MethodResponse, aio
 from azure.iot.device.exceptions import ConnectionDroppedError, ConnectionFailedError
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
@@ -21,6 +24,8 @@ from ferrohub import LocalHub
 from msrest.exceptions import ClientRequestError, HttpOperationError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from azure.iot.device import MethodRequest
 
 DEVICES = 10
@@ -72,12 +77,14 @@ class Bench:
 
 
 class Device:
-    """A device, and what it has seen."""
+    """A device with a synchronous client, and what it has seen."""
+
+    sdk: ModuleType = sync
 
     def __init__(self, bench: Bench, number: int) -> None:
         self.bench, self.id = bench, f"d{number}"
         bench.registry.create_device_with_sas(self.id, "", "", "enabled")
-        self.client = IoTHubDeviceClient.create_from_connection_string(
+        self.client: Any = self.sdk.IoTHubDeviceClient.create_from_connection_string(
             bench.hub.device_connection_string(self.id), connection_retry_interval=RETRY_INTERVAL
         )
         self.sent = 0
@@ -85,11 +92,16 @@ class Device:
         self.versions: list[int] = []
         self.desired: dict[str, Any] = {}
         self.calls: collections.Counter[str] = collections.Counter()
+
+    def connect(self) -> None:
         self.client.connect()
-        self.client.on_connection_state_change = bench.tell
+        self.listen(self._patched, self._called)
+
+    def listen(self, patched: Callable[..., Any], called: Callable[..., Any]) -> None:
+        self.client.on_connection_state_change = self.bench.tell
         self.client.on_background_exception = self._failed
-        self.client.on_twin_desired_properties_patch_received = self._patched
-        self.client.on_method_request_received = self._called
+        self.client.on_twin_desired_properties_patch_received = patched
+        self.client.on_method_request_received = called
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, (ConnectionFailedError, ConnectionDroppedError)):
@@ -101,19 +113,77 @@ class Device:
         self.bench.tell()
 
     def _called(self, request: MethodRequest) -> None:
+        self.client.send_method_response(self.answer(request))
+
+    def answer(self, request: MethodRequest) -> MethodResponse:
         self.calls[request.payload] += 1
-        self.client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.payload))
+        return MethodResponse.create_from_method_request(request, 200, request.payload)
 
     def send(self) -> None:
         """Send numbered messages until the test stops: each is accepted, however often the hub dies meanwhile."""
         while not self.bench.stopped.is_set():
-            texts = [f"{self.id} {number}" for number in range(self.sent, self.sent + BATCH)]
-            self.failures.extend(error for error in self.client.send_messages(texts) if error is not None)
-            self.sent += BATCH
-            with self.bench.changed:
-                self.bench.batches += 1
-                self.bench.changed.notify_all()
+            self.note(self.client.send_messages(self.next_texts()))
             self.bench.stopped.wait(PAUSE)
+
+    def next_texts(self) -> list[str]:
+        return [f"{self.id} {number}" for number in range(self.sent, self.sent + BATCH)]
+
+    def note(self, outcomes: list[Exception | None]) -> None:
+        self.failures.extend(error for error in outcomes if error is not None)
+        self.sent += len(outcomes)
+        with self.bench.changed:
+            self.bench.batches += 1
+            self.bench.changed.notify_all()
+
+    def shut_down(self) -> None:
+        self.client.shutdown()
+
+
+class AsyncioDevice(Device):
+    """The same with an asyncio client, on a loop of its own."""
+
+    sdk = aio
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        super().__init__(bench, number)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def connect(self) -> None:
+        self._run(self._connect())
+
+    async def _connect(self) -> None:
+        async def patched(patch: dict[str, Any]) -> None:
+            self._patched(patch)
+
+        async def called(request: MethodRequest) -> None:
+            await self.client.send_method_response(self.answer(request))
+
+        await self.client.connect()
+        self.listen(patched, called)
+
+    def send(self) -> None:
+        self._run(self._send())
+
+    async def _send(self) -> None:
+        while not self.bench.stopped.is_set():
+            self.note(await self.client.send_messages(self.next_texts()))
+            await asyncio.sleep(PAUSE)
+
+    async def _shut_down(self) -> None:
+        await self.client.shutdown()
+        await asyncio.sleep(0.1)  # the handlers are told
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+
+    def shut_down(self) -> None:
+        self._run(self._shut_down())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(SECONDS)
+        self._loop.close()
 
 
 class BackEnd:
@@ -178,7 +248,9 @@ def test_nothing_is_lost_and_every_call_ends_once_while_the_hub_is_killed_and_re
     print(f"seed {seed}")
     with LocalHub(process=True, data=tmp_path / "hub.data") as hub:
         bench = Bench(hub)
-        devices = [Device(bench, number) for number in range(DEVICES)]
+        devices = [(Device, AsyncioDevice)[number % 2](bench, number) for number in range(DEVICES)]
+        for device in devices:
+            device.connect()
         back_end = BackEnd(bench, devices)
         work = [*(device.send for device in devices), back_end.desire, back_end.call]
         threads = [threading.Thread(target=task) for task in work]
@@ -196,7 +268,7 @@ def test_nothing_is_lost_and_every_call_ends_once_while_the_hub_is_killed_and_re
         check_patches(bench, devices)
         check_calls(back_end, devices)
         for device in devices:
-            device.client.shutdown()
+            device.shut_down()
 
 
 def check_messages(bench: Bench, devices: list[Device]) -> None:
