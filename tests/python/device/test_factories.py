@@ -6,6 +6,7 @@ import re
 import ssl
 import threading
 import time
+import weakref
 from typing import Any, Union
 
 import pytest
@@ -66,6 +67,20 @@ def test_a_subclass_makes_its_own_and_attributes_may_be_added() -> None:
         Mine.create_from_sastoken(token("h/devices/d/modules/m"))
 
 
+@pytest.mark.parametrize("client", [*DEVICES, *MODULES])
+def test_a_client_is_a_plain_object_of_python(client: type[abstract_clients.AbstractIoTHubClient]) -> None:
+    names = [base.__name__ for base in client.__mro__]
+    sort = names[0].removesuffix("Client")
+    assert names[:2] == [names[0], "GenericIoTHubClient"]
+    assert {f"Abstract{sort}Client", "AbstractIoTHubClient"} <= set(names)
+    made = client.create_from_connection_string(f"HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey={KEY}")
+    assert weakref.ref(made)() is made
+    vars(made)["get_twin"] = "replaced"
+    assert getattr(made, "get_twin") == "replaced"  # noqa: B009 - mypy knows better
+    with pytest.raises(AttributeError):
+        setattr(made, "connected", True)  # noqa: B010
+
+
 def test_the_defaults_are_the_official_ones() -> None:
     options = ClientOptions({})
     assert (options.keep_alive, options.sastoken_ttl, options.connection_retry_interval) == (60, 3600, 10)
@@ -75,6 +90,13 @@ def test_the_defaults_are_the_official_ones() -> None:
     assert not options.websockets
     assert (options.server_verification_cert, options.gateway_host_name, options.proxy) == (None, None, None)
     assert (options.cipher_suites, options.model_id) == (None, None)
+
+
+@pytest.mark.parametrize("product_info", ["my product", 5, None])
+def test_any_product_info_stands_behind_the_user_agent_as_text(product_info: object) -> None:
+    options = ClientOptions({"product_info": product_info})
+    assert options.user_agent == ClientOptions({}).user_agent + str(product_info)
+    assert options.model_id is None
 
 
 @pytest.mark.parametrize(("given", "used"), [("30", 30), (1.9, 1), (1740, 1740)])

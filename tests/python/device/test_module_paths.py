@@ -60,6 +60,14 @@ def test_a_star_import_gives_the_names(path: str) -> None:
     assert sorted(importlib.import_module(path).__all__) == sorted(PATHS[path].split())
 
 
+def test_the_asyncio_clients_have_a_package_of_their_own() -> None:
+    names = ["IoTHubDeviceClient", "IoTHubModuleClient", "ProvisioningDeviceClient"]
+    module, synchronous = importlib.import_module(f"{DEVICE}.aio"), importlib.import_module(DEVICE)
+    assert sorted(module.__all__) == names
+    assert [name for name in names if getattr(module, name) is getattr(synchronous, name)] == []
+    assert [getattr(module, name).__name__ for name in names] == names
+
+
 def test_a_class_is_the_same_under_each_of_its_paths() -> None:
     classes: dict[str, set[int]] = {}
     for path, names in PATHS.items():
