@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::conversation::{Conversation, Intake, OWN_REQUEST_TIME, Purpose, desired_properties_request};
@@ -37,13 +37,20 @@ pub(super) struct Shared {
     pub(super) inboxes: Inboxes,
     pub(super) tally: Tally,
     pub(super) reconnects: AtomicU64,
-    /// Tells the outbox that there is a connection.
-    pub(super) came_online: Notify,
+    /// Tells the outbox that there is a connection, or none any more; counts these changes.
+    pub(super) changes: watch::Sender<u64>,
 }
 
 impl Shared {
     pub(super) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
+    }
+
+    /// Note whether there is a connection; whether there was one.
+    fn set_connected(&self, connected: bool) -> bool {
+        let was_connected = self.connected.swap(connected, Ordering::AcqRel);
+        self.changes.send_modify(|changes| *changes += u64::from(was_connected != connected));
+        was_connected
     }
 }
 
@@ -236,7 +243,7 @@ impl Session {
     /// The connection is gone: `reason` says why, if the program did not ask for it, `retry_in` when the next
     /// attempt comes.
     fn offline(&mut self, reason: Option<Error>, retry_in: Option<Duration>) {
-        if self.shared.connected.swap(false, Ordering::AcqRel) {
+        if self.shared.set_connected(false) {
             // Their answers belong to the connection that is gone.
             self.shared.inboxes.methods.clear();
             self.shared.inboxes.put_event(ConnectionEvent::Disconnected { reason, retry_in });
@@ -296,8 +303,7 @@ impl Session {
         self.was_connected = true;
         self.last_failure = None;
         self.renew_unix_millis = self.next_renewal.take();
-        self.shared.connected.store(true, Ordering::Release);
-        self.shared.came_online.notify_waiters();
+        self.shared.set_connected(true);
         self.shared.inboxes.put_event(ConnectionEvent::Connected);
         self.phase = Phase::Online(Live { link, since: Instant::now() });
         for promise in self.connecting.drain(..) {

@@ -5,6 +5,7 @@
 
 mod device_credentials;
 mod device_https;
+mod device_outbox;
 mod device_session;
 mod http;
 mod hub_endpoints;

@@ -16,7 +16,8 @@ use tokio::time::sleep;
 
 use super::keeper::Job;
 use super::record::Stored;
-use super::shelf::Shelf;
+use super::shelf::{Settled, Shelf};
+use super::suspicion::Suspicion;
 use crate::device::conversation::Purpose;
 use crate::device::incoming::ConnectionEvent;
 use crate::device::options::Options;
@@ -34,6 +35,9 @@ pub(super) struct Feed {
     pub(super) options: Arc<Options>,
     /// Counts what the program asks for.
     pub(super) asked: watch::Receiver<u64>,
+    /// Counts how often a connection has come or gone.
+    pub(super) changes: watch::Receiver<u64>,
+    pub(super) suspicion: Suspicion,
     pub(super) backoff: Backoff,
     /// What the program has been told last.
     pub(super) told: Option<String>,
@@ -51,7 +55,7 @@ impl Feed {
         }
         // What the hub has acknowledged to the last.
         if let Poll::Ready(settled) = poll_fn(|context| Poll::Ready(self.shelf.poll_settled(context))).await {
-            let _ = self.jobs.send(Job::Delivered(settled.delivered));
+            self.settle(settled);
         }
         let (promise, closed) = receipt();
         if self.jobs.send(Job::Close(promise)).is_ok() {
@@ -63,29 +67,35 @@ impl Feed {
     /// Why the session gave up; none when it has ended.
     async fn send_until_failure(&mut self) -> Option<Error> {
         loop {
-            self.hand_over();
+            self.hand_over(self.options.window);
             tokio::select! {
                 biased;
                 settled = poll_fn(|context| self.shelf.poll_settled(context)) => {
-                    if !settled.delivered.is_empty() {
-                        self.backoff.reset();
-                        self.told = None;
-                        // Without its thread there is nobody to tell.
-                        let _ = self.jobs.send(Job::Delivered(settled.delivered));
-                    }
-                    if settled.failure.is_some() {
-                        return settled.failure;
+                    if let Some(failure) = self.settle(settled) {
+                        return Some(failure);
                     }
                 }
                 () = self.shelf.changed.notified() => {}
+                _ = self.changes.changed() => self.connection_changed().await,
                 () = self.requests.closed() => return None,
             }
         }
     }
 
-    fn hand_over(&self) {
+    /// The hub has some; why the session gave up, if it has.
+    pub(super) fn settle(&mut self, settled: Settled) -> Option<Error> {
+        if !settled.delivered.is_empty() {
+            self.backoff.reset();
+            self.told = None;
+            // Without its thread there is nobody to tell.
+            let _ = self.jobs.send(Job::Delivered(settled.delivered));
+        }
+        settled.failure
+    }
+
+    pub(super) fn hand_over(&self, window: usize) {
         let oldest = self.options.outbox.as_ref().map_or(0, |outbox| outbox.oldest(&self.options.clock));
-        self.shelf.hand_over(self.options.window, oldest, |stored| self.request(stored));
+        self.shelf.hand_over(window, oldest, |stored| self.request(stored));
     }
 
     fn request(&self, stored: &Stored) -> Option<Receipt> {
@@ -110,7 +120,7 @@ impl Feed {
     /// When to try again: with a connection in any case.
     async fn wait_to_go_on(&mut self, failure: &Error) {
         let Options { auto_connect, connection_retry, .. } = *self.options;
-        let online = self.shared.came_online.notified();
+        self.changes.mark_unchanged();
         if self.shared.is_connected() {
             return;
         }
@@ -125,7 +135,7 @@ impl Feed {
             }
         };
         tokio::select! {
-            () = online => {}
+            _ = self.changes.changed() => {}
             () = another_attempt => {}
         }
     }

@@ -33,6 +33,8 @@ pub(super) enum Job {
     Accept(Acceptance),
     /// The hub has these.
     Delivered(Vec<Leaving>),
+    /// The hub will not take this one.
+    Refused(Leaving),
     /// Done when all that was accepted until now has left the outbox.
     Flush(Flush),
     Close(Promise),
@@ -131,6 +133,13 @@ impl Keeper {
         match job {
             Job::Accept(acceptance) => self.arriving.push_back(acceptance),
             Job::Delivered(messages) => self.leave(&messages),
+            Job::Refused(refused) => {
+                self.leave(&[refused]);
+                self.shelf.count(|counts| counts.refused += 1);
+                let text =
+                    "1 given up: the hub ended the connection each time it was sent, and kept it without";
+                (self.tell)(self.problem(ErrorKind::Outbox, text));
+            }
             Job::Flush(flush) => {
                 // Those who still wait for room are not accepted yet.
                 self.admit();

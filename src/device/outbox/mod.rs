@@ -2,7 +2,7 @@
 //!
 //! - [`Outbox`]: the client's handle: accept, flush, count.
 //! - `keeper`: the thread that stores and removes; `access` and `file`: its way to the file; `record`: what stands there.
-//! - `shelf`: what is in memory; `feed`: hands it to the session.
+//! - `shelf`: what is in memory; `feed`: hands it to the session; `suspicion`: finds a message that no hub takes.
 //! - [`recover`]: takes what can be read from a damaged file.
 
 mod access;
@@ -13,6 +13,7 @@ mod options;
 mod record;
 mod recovery;
 mod shelf;
+mod suspicion;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -40,6 +41,7 @@ use feed::Feed;
 use keeper::{Acceptance, Flush, Job, Keeper};
 use record::Message;
 use shelf::Shelf;
+use suspicion::Suspicion;
 
 /// What a hub takes at most, properties and payload: a larger one would be sent for ever.
 /// <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct>
@@ -89,6 +91,8 @@ impl Outbox {
             shared: Arc::clone(shared),
             options: Arc::clone(options),
             asked: asking,
+            changes: shared.changes.subscribe(),
+            suspicion: Suspicion::default(),
             backoff: Backoff::new(options.connection_retry_interval, random_fraction),
             told: None,
         };

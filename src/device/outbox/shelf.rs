@@ -146,6 +146,21 @@ impl Shelf {
         Poll::Ready(settled)
     }
 
+    /// The first message that the session has.
+    pub(super) fn first_in_flight(&self) -> Option<u64> {
+        self.lock().sending.front().map(|sending| sending.stored.number)
+    }
+
+    /// Take everything back from the session; what is on the wire may arrive, and is not repeated.
+    pub(super) fn take_all_back(&self) {
+        let mut state = self.lock();
+        let State { waiting, sending, counts } = &mut *state;
+        for Sending { stored, .. } in sending.drain(..).rev() {
+            counts.taken_back += 1;
+            waiting.push_front(stored);
+        }
+    }
+
     /// Take off the oldest message that is not on the wire.
     pub(super) fn drop_oldest(&self) -> Option<Leaving> {
         let mut state = self.lock();
