@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::file::{Contents, OutboxFile, Sender, of_outbox, problem};
 use super::record::Stored;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,8 +19,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Access {
     path: PathBuf,
     sender: Sender,
-    /// Which file it is that stands under the path.
+    /// Which file it is that stands under the path, while it is open.
     inode: Option<u64>,
+    /// Which file it is.
+    id: Uuid,
     state: State,
 }
 
@@ -43,8 +47,8 @@ enum Place {
 impl Access {
     pub(super) fn open(path: PathBuf, sender: Sender) -> Result<(Self, Contents)> {
         let (file, contents) = OutboxFile::open(&path, &sender)?;
-        let inode = inode(&path);
-        Ok((Self { path, sender, inode, state: State::Open(file) }, contents))
+        let (inode, id) = (inode(&path), file.id());
+        Ok((Self { path, sender, inode, id, state: State::Open(file) }, contents))
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -104,13 +108,22 @@ impl Access {
     /// # Errors
     /// `Outbox`, if that is not possible either.
     pub(super) fn start_over(&mut self, next_number: u64) -> Result<()> {
-        if self.is_usable() || self.place() != Place::Held {
-            return Err(self.replaced());
+        if self.is_usable() {
+            return Err(self.text("is in use"));
         }
-        let (ours, _) = OutboxFile::open(&self.path, &self.sender)?;
+        let ours = self.open_ours()?;
         ours.remove()?;
         drop(ours);
         self.begin(|file| file.commit(&[], &[], next_number))
+    }
+
+    /// The file, opened anew: no other of its name.
+    fn open_ours(&self) -> Result<OutboxFile> {
+        if !self.path.exists() {
+            return Err(self.text("was deleted while it could not be used"));
+        }
+        let (file, _) = OutboxFile::open(&self.path, &self.sender)?;
+        if file.id() == self.id { Ok(file) } else { Err(self.replaced()) }
     }
 
     /// Begin a new file where there is none.
@@ -118,7 +131,7 @@ impl Access {
         let (file, _) = OutboxFile::open(&self.path, &self.sender)?;
         // What is not complete must not be taken for another's file.
         write(&file).inspect_err(|_| drop(file.remove()))?;
-        self.inode = inode(&self.path);
+        (self.inode, self.id) = (inode(&self.path), file.id());
         self.state = State::Open(file);
         Ok(())
     }
@@ -141,10 +154,10 @@ impl Access {
     /// After a failure open the file anew; what stands there from `accepted` on was never accepted.
     fn open_again(&mut self, accepted: u64) -> Result<()> {
         let State::Failed(error, since) = &self.state else { return Ok(()) };
-        if since.elapsed() < PAUSE || self.place() != Place::Held {
+        if since.elapsed() < PAUSE {
             return Err(error.clone());
         }
-        let opened = OutboxFile::open(&self.path, &self.sender).and_then(|(file, _)| {
+        let opened = self.open_ours().and_then(|file| {
             let never_accepted: Vec<_> =
                 file.read(accepted, usize::MAX, u64::MAX)?.iter().map(|stored| stored.number).collect();
             if !never_accepted.is_empty() {
@@ -153,7 +166,10 @@ impl Access {
             Ok(file)
         });
         match opened {
-            Ok(file) => self.state = State::Open(file),
+            Ok(file) => {
+                self.inode = inode(&self.path);
+                self.state = State::Open(file);
+            }
             Err(error) => {
                 self.state = State::Failed(error.clone(), Instant::now());
                 return Err(error);
@@ -214,5 +230,97 @@ fn inode(path: &Path) -> Option<u64> {
     {
         let _ = path;
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::outbox::record::Message;
+
+    fn stored(number: u64) -> Stored {
+        let payload = number.to_string().into();
+        Stored { number, message: Message { accepted: 1, properties: String::new(), payload } }
+    }
+
+    fn quiet(error: Error) {
+        drop(error);
+    }
+
+    /// An outbox in this folder, with these messages.
+    fn access(folder: &Path, numbers: std::ops::Range<u64>) -> Access {
+        let sender = Sender::new("hub", "d", None);
+        let (mut access, _) = Access::open(folder.join("outbox"), sender).unwrap();
+        let messages: Vec<_> = numbers.clone().map(stored).collect();
+        access.commit(&messages, &[], numbers.end, &quiet).unwrap();
+        access
+    }
+
+    fn numbers(access: &mut Access) -> Vec<u64> {
+        let next_number = u64::MAX;
+        access
+            .read((0, next_number), usize::MAX, u64::MAX, &quiet)
+            .iter()
+            .map(|stored| stored.number)
+            .collect()
+    }
+
+    /// As after a failure of this age.
+    fn fail(access: &mut Access, age: Duration) {
+        let since = Instant::now().checked_sub(age).unwrap();
+        access.state = State::Failed(Error::new(ErrorKind::Outbox, "the disk is full"), since);
+    }
+
+    #[test]
+    fn after_a_failure_everyone_gets_its_error_and_a_moment_later_the_file_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut access = access(folder.path(), 0..2);
+        fail(&mut access, Duration::ZERO);
+        let refused = access.commit(&[stored(2)], &[], 3, &quiet).unwrap_err();
+        assert_eq!((refused.kind(), refused.message()), (ErrorKind::Outbox, "the disk is full"));
+        assert!(numbers(&mut access).is_empty());
+        fail(&mut access, PAUSE);
+        access.commit(&[stored(2)], &[], 3, &quiet).unwrap();
+        assert_eq!(numbers(&mut access), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_a_call_was_told_to_have_failed_is_not_found_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut access = access(folder.path(), 0..4);
+        // Numbers from 2 on were in a commit whose failure was told, and which reached the disk all the same.
+        fail(&mut access, PAUSE);
+        access.commit(&[stored(2)], &[], 3, &quiet).unwrap();
+        assert_eq!(numbers(&mut access), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_file_that_can_not_say_that_it_is_empty_is_begun_anew_and_goes_on_counting() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut access = access(folder.path(), 0..4);
+        assert!(access.start_over(4).is_err(), "a file that can be used is not given up");
+        fail(&mut access, Duration::ZERO);
+        access.start_over(4).unwrap();
+        assert!(numbers(&mut access).is_empty());
+        drop(access);
+        let (_, contents) =
+            Access::open(folder.path().join("outbox"), Sender::new("hub", "d", None)).unwrap();
+        assert_eq!(contents, Contents { messages: 0, bytes: 0, next_number: 4 });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_others_is_never_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox");
+        let mut ours = access(folder.path(), 0..4);
+        fail(&mut ours, PAUSE);
+        std::fs::remove_file(&path).unwrap();
+        drop(access(folder.path(), 0..1));
+        assert!(ours.start_over(4).is_err());
+        assert!(ours.commit(&[stored(4)], &[], 5, &quiet).is_err());
+        ours.close(4, &quiet);
+        let (mut theirs, _) = Access::open(path, Sender::new("hub", "d", None)).unwrap();
+        assert_eq!(numbers(&mut theirs), [0]);
     }
 }

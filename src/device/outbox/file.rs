@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::record::{Stored, decode_done, encode_done, encode_sender};
 use crate::database::{self, OWNER, OwnerRecord, Problem, Sort, to_json};
@@ -38,6 +39,8 @@ pub(super) struct Sender {
     host_name: String,
     device_id: String,
     module_id: Option<String>,
+    /// Tells this file from others of the same sender.
+    file_id: Uuid,
 }
 
 impl Sender {
@@ -47,6 +50,7 @@ impl Sender {
             host_name: host_name.to_ascii_lowercase(),
             device_id: device_id.to_owned(),
             module_id: module_id.map(str::to_owned),
+            file_id: Uuid::new_v4(),
         }
     }
 
@@ -82,6 +86,7 @@ pub(super) struct Contents {
 pub(super) struct OutboxFile {
     path: PathBuf,
     database: Database,
+    id: Uuid,
 }
 
 impl OutboxFile {
@@ -100,11 +105,17 @@ impl OutboxFile {
         };
         let (database, owner, contents) =
             database::open(path, &OUTBOX, accept, contents).map_err(of_outbox)?;
-        let file = Self { path: path.to_owned(), database };
+        let id = owner.as_ref().unwrap_or(sender).file_id;
+        let file = Self { path: path.to_owned(), database, id };
         if owner.is_none() {
             file.claim(sender).map_err(|error| file.unwritable(error))?;
         }
         Ok((file, contents))
+    }
+
+    /// Stays the same as long as the file does.
+    pub(super) fn id(&self) -> Uuid {
+        self.id
     }
 
     fn claim(&self, sender: &Sender) -> Result<(), redb::Error> {

@@ -1,7 +1,7 @@
 //! The outbox's thread: the only one that touches its file.
 //!
-//! Everything that has been asked for meanwhile shares one commit, so many callers wait for one disk write. Messages
-//! are stored in the order of the calls; what the hub has is removed with the next commit, or a moment later.
+//! Everything that has been asked for meanwhile shares one commit, so many callers wait for one disk write. What comes
+//! in stands in `admission`; what the hub has is removed with the next commit, or a moment later.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::access::Access;
 use super::file::Contents;
-use super::options::{OutboxOptions, WhenFull};
+use super::options::OutboxOptions;
 use super::record::{Message, Stored};
 use super::shelf::{Leaving, Shelf};
 use crate::clock::Clock;
@@ -20,9 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mqtt::Promise;
 
 /// How much is read from the file at a time, and how much a commit holds at most.
-const READ_AHEAD: usize = 256;
-const BATCH: usize = 4096;
-const BYTES: u64 = 4 << 20;
+pub(super) const READ_AHEAD: usize = 256;
+pub(super) const BATCH: usize = 4096;
+pub(super) const BYTES: u64 = 4 << 20;
 /// How long what the hub has may stay in the file: after a crash it is sent again.
 const REMOVE_WITHIN: Duration = Duration::from_millis(50);
 /// How often to look when nothing happens: at the clock, and whether a broken file can be used again.
@@ -60,22 +60,22 @@ pub(super) type Tell = Box<dyn Fn(Error) + Send>;
 
 /// The state of the thread.
 pub(super) struct Keeper {
-    options: OutboxOptions,
+    pub(super) options: OutboxOptions,
     clock: Clock,
-    access: Access,
-    shelf: Arc<Shelf>,
-    tell: Tell,
+    pub(super) access: Access,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) tell: Tell,
     /// Those who wait for room, in the order of their calls.
-    arriving: VecDeque<Acceptance>,
+    pub(super) arriving: VecDeque<Acceptance>,
     flushes: Vec<Flush>,
     /// In the file still, though the hub has them or they were given up; since when.
-    leaving: Vec<u64>,
+    pub(super) leaving: Vec<u64>,
     leaving_since: Option<Instant>,
     /// What comes from here on is not in the file yet.
-    stored_until: u64,
-    next_number: u64,
+    pub(super) stored_until: u64,
+    pub(super) next_number: u64,
     /// What comes before has been on the shelf.
-    next_read: u64,
+    pub(super) next_read: u64,
 }
 
 impl Keeper {
@@ -177,99 +177,8 @@ impl Keeper {
         next.map_or(idle, |next| next.saturating_duration_since(now).min(idle))
     }
 
-    // --- in ---------------------------------------------------------------------------------------------------------
-
-    /// Store what has arrived, as far as there is room, in its order.
-    fn admit(&mut self) {
-        loop {
-            let batch = self.next_batch();
-            if batch.is_empty() {
-                return;
-            }
-            self.store(batch);
-        }
-    }
-
-    /// What can be stored with the next commit; its place is taken already.
-    fn next_batch(&mut self) -> VecDeque<(Stored, Promise)> {
-        let mut batch = VecDeque::new();
-        let mut bytes = 0;
-        while batch.len() < BATCH && bytes < BYTES {
-            let Some(next) = self.arriving.front() else { break };
-            let size = next.message.size();
-            let full = !next.promise.is_abandoned() && !self.has_room(size);
-            let when_full = self.options.when_full;
-            if full && when_full == WhenFull::DropOldest && self.drop_oldest(&mut batch) {
-                continue;
-            }
-            if full && when_full != WhenFull::Raise {
-                break;
-            }
-            let Some(Acceptance { message, promise, .. }) = self.arriving.pop_front() else { break };
-            if full {
-                promise.complete(Err(self.full()));
-            } else if promise.written() {
-                // From here on its caller can't withdraw it.
-                self.shelf.count(|counts| {
-                    counts.stored += 1;
-                    counts.stored_bytes += size;
-                });
-                batch.push_back((Stored { number: self.next_number, message }, promise));
-                self.next_number += 1;
-                bytes += size;
-            }
-        }
-        batch
-    }
-
-    fn has_room(&self, size: u64) -> bool {
-        let counts = self.shelf.counts();
-        let fits = |most: Option<u64>, used: u64, more: u64| most.is_none_or(|most| used + more <= most);
-        fits(self.options.max_messages, counts.stored, 1)
-            && fits(self.options.max_bytes, counts.stored_bytes, size)
-    }
-
-    /// Give up the oldest message that is not on the wire; it may be one of the batch. Whether there was one.
-    fn drop_oldest(&mut self, batch: &mut VecDeque<(Stored, Promise)>) -> bool {
-        if self.shelf.waiting() == 0 {
-            self.refill();
-        }
-        if let Some(oldest) = self.shelf.drop_oldest() {
-            self.leave(&[oldest]);
-        } else if let Some((stored, promise)) = batch.pop_front() {
-            self.uncount(&(&stored).into());
-            complete([promise], &Ok(()));
-        } else {
-            return false;
-        }
-        self.shelf.count(|counts| counts.dropped += 1);
-        true
-    }
-
-    fn store(&mut self, batch: VecDeque<(Stored, Promise)>) {
-        let (stored, promises): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        if let Err(error) = self.access.commit(&stored, &self.leaving, self.next_number, &*self.tell) {
-            self.next_number = self.stored_until;
-            for stored in &stored {
-                self.uncount(&stored.into());
-            }
-            return complete(promises, &Err(error));
-        }
-        self.left();
-        complete(promises, &Ok(()));
-        let all_read = self.next_read == self.stored_until;
-        self.stored_until = self.next_number;
-        if all_read {
-            let room = READ_AHEAD.saturating_sub(self.shelf.waiting());
-            let shown: Vec<_> = stored.into_iter().take(room).collect();
-            self.show(shown);
-        }
-    }
-
-    // --- out --------------------------------------------------------------------------------------------------------
-
     /// These are done with: there is room for others.
-    fn leave(&mut self, messages: &[Leaving]) {
+    pub(super) fn leave(&mut self, messages: &[Leaving]) {
         for leaving in messages {
             self.uncount(leaving);
         }
@@ -277,7 +186,7 @@ impl Keeper {
         self.leaving_since.get_or_insert_with(Instant::now);
     }
 
-    fn uncount(&self, leaving: &Leaving) {
+    pub(super) fn uncount(&self, leaving: &Leaving) {
         self.shelf.count(|counts| {
             counts.stored -= 1;
             counts.stored_bytes -= leaving.bytes;
@@ -299,13 +208,13 @@ impl Keeper {
         self.shelf.counts().stored == 0
     }
 
-    fn left(&mut self) {
+    pub(super) fn left(&mut self) {
         self.leaving.clear();
         self.leaving_since = None;
     }
 
     /// Read on where the shelf ends.
-    fn refill(&mut self) {
+    pub(super) fn refill(&mut self) {
         if self.shelf.waiting() < READ_AHEAD / 2 && self.next_read < self.stored_until {
             let read = self.access.read((self.next_read, self.stored_until), READ_AHEAD, BYTES, &*self.tell);
             if read.is_empty() && self.access.is_usable() {
@@ -315,7 +224,7 @@ impl Keeper {
         }
     }
 
-    fn show(&mut self, messages: Vec<Stored>) {
+    pub(super) fn show(&mut self, messages: Vec<Stored>) {
         if let Some(last) = messages.last() {
             self.next_read = last.number + 1;
             self.shelf.put(messages);
@@ -343,19 +252,6 @@ impl Keeper {
             let ttl = self.options.ttl.unwrap_or_default().as_secs_f64();
             let text = format!("{expired} expired, not sent within the time to live of {ttl} s");
             (self.tell)(self.problem(ErrorKind::Outbox, &text));
-        }
-    }
-
-    // --- ends -------------------------------------------------------------------------------------------------------
-
-    fn end_late(&mut self, now: Instant) {
-        let is_late = |acceptance: &Acceptance| acceptance.deadline.is_some_and(|deadline| deadline <= now);
-        if self.arriving.iter().any(is_late) {
-            let error = self.full().with_kind(ErrorKind::Timeout);
-            let arriving = std::mem::take(&mut self.arriving);
-            let (late, rest): (Vec<_>, Vec<_>) = arriving.into_iter().partition(is_late);
-            self.arriving = rest.into();
-            complete(late.into_iter().map(|acceptance| acceptance.promise), &Err(error));
         }
     }
 
@@ -391,20 +287,13 @@ impl Keeper {
         complete(flushes, &gone("the client has ended; the outbox keeps what is not delivered"));
     }
 
-    fn full(&self) -> Error {
-        let counts = self.shelf.counts();
-        let text =
-            format!("{} with {} bytes leave no room (never stored)", counts.stored, counts.stored_bytes);
-        self.problem(ErrorKind::OutboxFull, &text)
-    }
-
-    fn problem(&self, kind: ErrorKind, what: &str) -> Error {
+    pub(super) fn problem(&self, kind: ErrorKind, what: &str) -> Error {
         Error::new(kind, format!("messages in the outbox {}: {what}", self.options.path.display()))
     }
 }
 
 /// Give all of them this outcome.
-fn complete(promises: impl IntoIterator<Item = Promise>, outcome: &Result<()>) {
+pub(super) fn complete(promises: impl IntoIterator<Item = Promise>, outcome: &Result<()>) {
     for promise in promises {
         promise.complete(outcome.clone().map(|()| Bytes::new()));
     }

@@ -1,11 +1,12 @@
 //! The outbox: telemetry is kept on disk from the moment it is accepted until the hub has acknowledged it.
 //!
 //! - [`Outbox`]: the client's handle: accept, flush, count.
-//! - `keeper`: the thread that stores and removes; `access` and `file`: its way to the file; `record`: what stands there.
+//! - `keeper` and `admission`: the thread that stores and removes; `access` and `file`: its way to the file; `record`: what stands there.
 //! - `shelf`: what is in memory; `feed`: hands it to the session; `suspicion`: finds a message that no hub takes.
 //! - [`recover`]: takes what can be read from a damaged file.
 
 mod access;
+mod admission;
 mod feed;
 mod file;
 mod keeper;

@@ -14,6 +14,7 @@ from azure.iot.device.common.auth import SymmetricKeySigningMechanism
 from azure.iot.device.common.auth.sastoken import RenewableSasToken
 from azure.iot.device.exceptions import ClientError
 from blob_peer import put_blob
+from ferrohub import Outbox
 from sorts_of_clients import DEVICE, MODULE, SECONDS, Sort
 from tls_hub import TlsHub
 
@@ -38,6 +39,21 @@ def test_a_message_arrives(client: Any, sort: Sort) -> None:
     (arrived,) = sort.back.hub.telemetry()
     assert (arrived.device_id, arrived.module_id) == (DEVICE, MODULE if sort.of_module else None)
     assert (arrived.body, arrived.properties) == ("é".encode(), {"$.mid": "m 1", "a": "1"})
+
+
+def test_an_outbox_keeps_messages_until_the_hub_has_them(sort: Sort, tmp_path: Path) -> None:
+    hub, outbox = sort.back.hub, Outbox(tmp_path / "outbox")
+    with hub.faults.refuse_connects() as refused:
+        client = sort.cls.create_from_connection_string(
+            sort.connection_string, outbox=outbox, connection_retry_interval=1
+        )
+        sort.run(client.send_message("x"))
+        assert client.statistics["stored"] == 1
+        refused.clear()
+        sort.run(client.flush())
+    (arrived,) = hub.telemetry()
+    assert (arrived.module_id, arrived.body) == (MODULE if sort.of_module else None, b"x")
+    sort.run(client.shutdown())
 
 
 def test_a_message_to_an_output_names_it(client: Any, sort: Sort) -> None:
