@@ -21,6 +21,8 @@ mod phase;
 mod retry;
 mod session;
 #[cfg(test)]
+mod session_cells;
+#[cfg(test)]
 mod session_pauses;
 #[cfg(test)]
 mod session_scene;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
 import socket
@@ -181,3 +182,44 @@ def test_a_client_whose_connect_hangs_holds_up_no_other(sort: Sort, client: Any)
         sort.run(hanging.disconnect())
         connecting.join(SECONDS)
     assert [type(error) for error in failures.queue] == [OperationCancelled]
+
+
+def test_a_message_stays_with_the_hub_while_nobody_handles_it(sort: Sort, client: Any) -> None:
+    if sort.of_module:
+        pytest.skip("messages on inputs are not kept by a hub")
+    received: queue.Queue[Any] = queue.Queue()
+    client.on_message_received = received.put
+    client.on_message_received = None
+    sort.send("x", {})
+    sort.run(client.get_twin())
+    assert received.empty()
+    client.on_message_received = received.put
+    assert received.get(timeout=SECONDS).data == b"x"
+
+
+@pytest.mark.parametrize("coroutine", [False, True])
+def test_at_most_four_methods_are_handled_at_once(sort: Sort, client: Any, coroutine: bool) -> None:
+    entered: queue.Queue[Any] = queue.Queue()
+    release = threading.Event()
+
+    def handle(request: Any) -> None:
+        entered.put(request)
+        release.wait(SECONDS)
+
+    async def handle_as_coroutine(request: Any) -> None:
+        entered.put(request)
+        while not release.is_set():  # noqa: ASYNC110 - it is set in another thread
+            await asyncio.sleep(0.01)
+
+    sort.run(client.connect())  # from now on an asyncio client has its loop
+    client.on_method_request_received = handle_as_coroutine if coroutine else handle
+    answers = [sort.call_method(str(number)) for number in range(6)]
+    requests = [entered.get(timeout=SECONDS) for _ in range(4)]
+    # All six have come by the time something later is answered.
+    sort.run(client.get_twin())
+    assert entered.empty()
+    release.set()
+    requests += [entered.get(timeout=SECONDS) for _ in range(2)]
+    for request in requests:
+        sort.run(client.send_method_response(MethodResponse.create_from_method_request(request, 200, request.name)))
+    assert sorted(answer.get(timeout=SECONDS)["payload"] for answer in answers) == list("012345")
