@@ -45,13 +45,15 @@ class Outbox:
         """Say where and how much.
 
         Args:
-            path: The file; its folder must exist. It grows to about twice the bytes that wait in it.
+            path: The file; its folder must exist. It grows to about twice the bytes that wait in it, and shrinks when
+                a client opens it empty.
             max_messages: At most so many messages; None: any number.
             max_bytes: At most so many bytes of properties and bodies, 256 MiB; None: as many as the disk holds.
             when_full: What happens to a message for which there is no room. "block": its call waits for room, at most
                 its timeout, then raises OperationTimeout ("never stored"). "raise": its call raises OutboxFullError.
                 "drop_oldest": the oldest messages that are not in flight make room, and are counted as `dropped`.
-            ttl: Seconds that a message may wait; later it is given up and counted as `expired`. None: for ever.
+            ttl: Seconds that a message may wait, by this machine's clock; later it is given up and counted as
+                `expired`. None: for ever.
 
         Raises:
             TypeError, ValueError: An argument can't be used.

@@ -14,6 +14,8 @@ use super::record::Stored;
 use crate::error::{Error, ErrorKind, Result};
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// How much disk a file may take that holds nothing when it is opened.
+const MOST_IDLE_BYTES: u64 = 1 << 20;
 
 /// The file, or why there is none.
 pub(super) struct Access {
@@ -45,10 +47,19 @@ enum Place {
 }
 
 impl Access {
-    pub(super) fn open(path: PathBuf, sender: Sender) -> Result<(Self, Contents)> {
+    /// Open the file, or create it. One that holds nothing and has grown is begun anew: redb gives little space back.
+    pub(super) fn open(path: &Path, sender: Sender) -> Result<(Self, Contents)> {
+        // The program may change its folder later.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let (file, contents) = OutboxFile::open(&path, &sender)?;
         let (inode, id) = (inode(&path), file.id());
-        Ok((Self { path, sender, inode, id, state: State::Open(file) }, contents))
+        let mut access = Self { path, sender, inode, id, state: State::Closed };
+        if contents.messages == 0 && file.length() > MOST_IDLE_BYTES {
+            access.replace(file, contents.next_number)?;
+        } else {
+            access.state = State::Open(file);
+        }
+        Ok((access, contents))
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -112,8 +123,13 @@ impl Access {
             return Err(self.text("is in use"));
         }
         let ours = self.open_ours()?;
-        ours.remove()?;
-        drop(ours);
+        self.replace(ours, next_number)
+    }
+
+    /// Begin a new file in place of this one, which holds nothing.
+    fn replace(&mut self, empty: OutboxFile, next_number: u64) -> Result<()> {
+        empty.remove()?;
+        drop(empty);
         self.begin(|file| file.commit(&[], &[], next_number))
     }
 
@@ -250,7 +266,7 @@ mod tests {
     /// An outbox in this folder, with these messages.
     fn access(folder: &Path, numbers: std::ops::Range<u64>) -> Access {
         let sender = Sender::new("hub", "d", None);
-        let (mut access, _) = Access::open(folder.join("outbox"), sender).unwrap();
+        let (mut access, _) = Access::open(&folder.join("outbox"), sender).unwrap();
         let messages: Vec<_> = numbers.clone().map(stored).collect();
         access.commit(&messages, &[], numbers.end, &quiet).unwrap();
         access
@@ -304,7 +320,7 @@ mod tests {
         assert!(numbers(&mut access).is_empty());
         drop(access);
         let (_, contents) =
-            Access::open(folder.path().join("outbox"), Sender::new("hub", "d", None)).unwrap();
+            Access::open(&folder.path().join("outbox"), Sender::new("hub", "d", None)).unwrap();
         assert_eq!(contents, Contents { messages: 0, bytes: 0, next_number: 4 });
     }
 
@@ -320,7 +336,7 @@ mod tests {
         assert!(ours.start_over(4).is_err());
         assert!(ours.commit(&[stored(4)], &[], 5, &quiet).is_err());
         ours.close(4, &quiet);
-        let (mut theirs, _) = Access::open(path, Sender::new("hub", "d", None)).unwrap();
+        let (mut theirs, _) = Access::open(&path, Sender::new("hub", "d", None)).unwrap();
         assert_eq!(numbers(&mut theirs), [0]);
     }
 }

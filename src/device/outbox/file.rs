@@ -187,6 +187,11 @@ impl OutboxFile {
         }
     }
 
+    /// How much disk it takes.
+    pub(super) fn length(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
     /// Delete the file.
     pub(super) fn remove(&self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(|error| self.unwritable(error.into()))

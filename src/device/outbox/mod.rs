@@ -71,7 +71,7 @@ impl Outbox {
     ) -> Result<Self> {
         let host_name = split_port(&options.host_name).0;
         let sender = file::Sender::new(host_name, &options.device_id, options.module_id.as_deref());
-        let opened = Access::open(outbox.path.clone(), sender)?;
+        let opened = Access::open(&outbox.path, sender)?;
         let (shelf, clock) = (Arc::new(Shelf::default()), options.clock.clone());
         let tell = {
             let shared = Arc::clone(shared);

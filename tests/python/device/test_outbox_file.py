@@ -146,13 +146,14 @@ def test_a_damaged_file_is_left_as_it_is_and_can_be_recovered(
     assert recovered > 30, "what is whole in the file is found"
 
 
-def test_recovery_leaves_a_whole_file_and_one_in_use_as_they_are(make: Make, filled: Path) -> None:
-    before = filled.read_bytes()
+def test_recovery_leaves_a_whole_file_and_one_in_use_as_they_are(hub: LocalHub, make: Make, filled: Path) -> None:
     assert Outbox(filled).recover() is None
-    with make(), pytest.raises(OutboxError, match="is in use by another client"):
+    with hub.faults.refuse_connects("d"), make(), pytest.raises(OutboxError, match="is in use by another client"):
         Outbox(filled).recover()
-    assert len(before) <= filled.stat().st_size
     assert not Path(f"{filled}.damaged").exists()
+    with make() as client:
+        client.flush(timeout=SECONDS)
+    assert bodies(hub) == list(range(300))
 
 
 def test_recovery_brings_nothing_back_that_was_delivered_long_before(hub: LocalHub, make: Make, path: Path) -> None:
@@ -190,6 +191,31 @@ def test_a_file_that_is_deleted_while_nothing_happens_is_written_again_at_the_en
     with make() as client:
         client.flush(timeout=SECONDS)
     assert bodies(hub) == list(range(300))
+
+
+def test_a_program_may_change_its_folder(
+    hub: LocalHub, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    monkeypatch.chdir(first)
+    with make(Path("outbox")) as client:
+        monkeypatch.chdir(second)
+        client.send_message("0")
+        client.flush(timeout=SECONDS)
+    assert bodies(hub) == [0]
+    assert list(second.iterdir()) == []
+
+
+def test_a_file_that_has_grown_is_small_again_when_it_is_opened_empty(make: Make, filled: Path) -> None:
+    with make() as client:
+        client.flush(timeout=SECONDS)
+    assert filled.stat().st_size > 1 << 20
+    with make() as client:
+        assert filled.stat().st_size < 1 << 20
+        client.send_message("300")
+        client.flush(timeout=SECONDS)
 
 
 def test_another_file_in_its_place_is_not_touched(hub: LocalHub, make: Make, path: Path) -> None:
