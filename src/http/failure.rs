@@ -71,6 +71,13 @@ fn no_connection(cause: &str, origin: &Origin, way: &Way) -> Failure {
         );
         return Failure::new(ErrorKind::Proxy, text, Stage::NeverSent);
     }
+    // reqwest's word for a proxy that answered, and opened no way.
+    if cause.starts_with("tunnel error") {
+        let text = format!(
+            "the proxy that HTTPS_PROXY names opened no way to {place}: {cause}. Check its user's name and password, and whether NO_PROXY should name this host"
+        );
+        return Failure::new(ErrorKind::Proxy, text, Stage::NeverSent);
+    }
     let text = format!("could not connect to {place}: {cause}. {}", how_to_connect(origin));
     Failure::new(ErrorKind::ConnectionFailed, text, Stage::NeverSent)
 }
@@ -80,11 +87,19 @@ fn how_to_connect(origin: &Origin) -> &'static str {
         Origin::Https(host) if tls::is_loopback(host) => {
             "No hub listens there: start one with `ferrohub up`, and check the port in the connection string"
         }
+        Origin::Https(_) if proxy_is_named() => {
+            "Check HostName in the connection string, the network, and the proxy that HTTPS_PROXY names"
+        }
         Origin::Https(_) => {
             "Check HostName in the connection string, the network, and whether a proxy is needed (HTTPS_PROXY)"
         }
         Origin::Http(_) | Origin::Unix(_) => "Check the address, and whether the service runs",
     }
+}
+
+fn proxy_is_named() -> bool {
+    let mut names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter();
+    names.any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn how_to_trust(origin: &Origin) -> &'static str {

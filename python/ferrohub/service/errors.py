@@ -263,6 +263,7 @@ _CAUSES = {
     "connection_failed": "ConnectionError",
     "connection_dropped": "ConnectionError",
     "protocol": "ConnectionError",
+    "proxy": "ProxyError",
     "timeout": "ReadTimeout",
     "tls": "SSLError",
 }

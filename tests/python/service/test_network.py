@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,32 @@ def test_a_proxy_of_the_environment_is_used(
     monkeypatch.setenv(variable, f"http://127.0.0.1:{recorder.port}")
     asks_elsewhere()
     assert recorder.connections == 1
+
+
+def test_a_proxy_that_refuses_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{proxy.getsockname()[1]}")
+        threading.Thread(target=_refuse, args=(proxy, 2), daemon=True).start()
+        manager = IoTHubRegistryManager(ELSEWHERE, retry=RetryPolicy(attempts=2, backoff=0.01))
+        # A way that was not opened: nothing has been sent, and every verb is tried again.
+        with pytest.raises(ClientRequestError, match="ProxyError: the proxy that HTTPS_PROXY names") as caught:
+            manager.update_twin("d", {})
+    assert "secret" not in str(caught.value)
+
+
+def _refuse(proxy: socket.socket, times: int) -> None:
+    for _ in range(times):
+        connection, _ = proxy.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_proxy_that_is_not_there_is_named_in_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", NOT_THERE)
+    manager = IoTHubRegistryManager(ELSEWHERE, retry=RetryPolicy(attempts=1))
+    with pytest.raises(ClientRequestError, match="and the proxy that HTTPS_PROXY names"):
+        manager.get_device("d")
 
 
 @pytest.mark.parametrize("no_proxy", ["hub.invalid", ".invalid", "*"])
