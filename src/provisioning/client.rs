@@ -37,7 +37,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`crate::mqtt::dial`]; `ConnectionDropped` if the connection is lost before the service is at work,
-    /// or again and again; `Service` with the status of an answer that refuses, or that says the registration has
+    /// or again and again for a minute; `Service` with the status of an answer that refuses, or that says the registration has
     /// failed or is disabled; `NoAnswer` without an answer for 30 s, `Timeout` after `timeout` (None: as long as it
     /// takes); `ShutDown` once it has been assigned.
     pub async fn register(&self, payload: &[u8], timeout: Option<Duration>) -> Result<Bytes> {

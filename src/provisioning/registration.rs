@@ -18,8 +18,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// The pause before the next question where the service names none; after the first answer always, as in the
 /// official package.
 const USUAL_PAUSE: Duration = Duration::from_secs(2);
-/// How many connections in a row may be lost without an answer while the service is at work.
-const MOST_LOSSES: u32 = 3;
+/// How long after its last answer a service that is at work is asked on other connections.
+const LOSS_TIME: Duration = Duration::from_secs(60);
 
 /// A registration under way.
 pub(super) struct Registration<'a> {
@@ -29,8 +29,7 @@ pub(super) struct Registration<'a> {
     deadline: Option<Instant>,
     /// What the service calls this registration, once it is at work on it.
     operation: Option<String>,
-    /// Connections lost since the last answer.
-    losses: u32,
+    last_answer: Instant,
 }
 
 /// What an answer leaves to do.
@@ -69,7 +68,7 @@ impl<'a> Registration<'a> {
         deadline: Option<Instant>,
     ) -> Result<Self> {
         let body = request_body(payload, &options.registration_id)?;
-        Ok(Self { options, target, body, deadline, operation: None, losses: 0 })
+        Ok(Self { options, target, body, deadline, operation: None, last_answer: Instant::now() })
     }
 
     /// Carry it to its end; the service's last answer.
@@ -77,7 +76,6 @@ impl<'a> Registration<'a> {
         loop {
             match self.over_one_connection().await {
                 Err(error) if self.is_worth_another_connection(&error) => {
-                    self.losses += 1;
                     let pause = async {
                         sleep(USUAL_PAUSE).await;
                         Ok(())
@@ -92,7 +90,7 @@ impl<'a> Registration<'a> {
     /// The service goes on without the device, which can ask for the outcome on another connection.
     fn is_worth_another_connection(&self, error: &Error) -> bool {
         let lost = matches!(error.kind(), ErrorKind::ConnectionDropped | ErrorKind::ConnectionFailed);
-        lost && self.operation.is_some() && self.losses < MOST_LOSSES
+        lost && self.operation.is_some() && self.last_answer.elapsed() < LOSS_TIME
     }
 
     async fn over_one_connection(&mut self) -> Result<Bytes> {
@@ -118,7 +116,7 @@ impl<'a> Registration<'a> {
                     ("query", answered("query", asking).await?)
                 }
             };
-            self.losses = 0;
+            self.last_answer = Instant::now();
             match self.understand(name, &answer)? {
                 Next::Assigned(body) => return Ok(body),
                 Next::AskAfter(pause) => conversation.rest(pause).await?,

@@ -9,7 +9,7 @@ use ferrohub::clock::Clock;
 use ferrohub::error::{ErrorKind, Result};
 use ferrohub::provisioning::{Attestation, Client, Options};
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{ConnAck, Connect, ConnectReturnCode, Packet, Publish};
+use rumqttc::mqttbytes::v4::{ConnAck, Connect, ConnectReturnCode, Packet, PubAck, Publish};
 use tokio::task::JoinHandle;
 
 use crate::device_session::soon;
@@ -248,14 +248,26 @@ async fn while_the_service_is_at_work_the_outcome_is_asked_for_on_another_connec
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_again_and_again_is_an_error() {
+async fn a_connection_that_is_lost_a_minute_after_the_last_answer_is_an_error() {
     let (hub, _client, call) = registering(None).await;
     let (mut connection, _) = admit(&hub).await;
     answer(&mut connection, REGISTER, 202, "", ASSIGNING).await;
     drop(connection);
-    for _ in 0..3 {
+    for _ in 0..2 {
         drop(admit(&hub).await);
     }
+    let (mut connection, _) = admit(&hub).await;
+    let (_, rest) = question(&mut connection, QUERY).await;
+    let topic =
+        format!("$dps/registrations/res/202/?$rid={}&retry-after=100", rest.split('&').next().unwrap());
+    let mut publish = Publish::new(topic, QoS::AtLeastOnce, ASSIGNING);
+    publish.pkid = 1;
+    connection.send(Packet::Publish(publish)).await;
+    assert_eq!(connection.next().await, Packet::PubAck(PubAck::new(1)), "it has the answer");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    drop(connection);
     assert_eq!(soon(call).await.unwrap_err().kind(), ErrorKind::ConnectionDropped);
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.iot.device import X509, IoTHubDeviceClient, aio
+from azure.iot.device import X509, IoTHubDeviceClient, ProvisioningDeviceClient, aio
 from azure.iot.device.common.pipeline.pipeline_exceptions import PipelineNotRunning
 from azure.iot.device.exceptions import ClientError
 from azure.iot.hub import IoTHubRegistryManager
@@ -140,6 +140,19 @@ def test_a_client_goes_through_a_proxy_and_to_a_gateway(sort: Any, hub: LocalHub
         )
         sort.register(client)
         assert proxy.targets == [f"localhost:{hub.port}"]
+
+
+def test_a_registration_outlives_the_hub_that_is_at_work_on_it(tmp_path: Path) -> None:
+    with LocalHub(data=tmp_path / "data", process=True) as hub, ThreadPoolExecutor(1) as thread:
+        key = hub.dps.enroll("reg1").device_key("reg1")
+        client = ProvisioningDeviceClient.create_from_symmetric_key(hub.provisioning_host, "reg1", hub.id_scope, key)
+        hub.faults.stall_registrations()
+        registering = thread.submit(client.register)
+        while not hub.dps.enrollment("reg1").registrations:
+            assert not registering.done()
+        hub.kill()
+        hub.restart()
+        assert registering.result(60).status == "assigned"
 
 
 def test_enrollments_and_registrations_outlive_the_hub(tmp_path: Path) -> None:
