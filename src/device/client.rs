@@ -19,7 +19,7 @@ use super::options::Options;
 use super::outbox::{Outbox, OutboxCounts};
 use super::phase::{Attempt, Control, Surroundings};
 use super::retry::random_fraction;
-use super::session::{Session, Shared};
+use super::session::{Session, Shared, shut_down};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mqtt::{MessageCounts, Operation, Promise, Receipt, Reply, Request, dial, receipt};
 use crate::protocol::topics;
@@ -405,8 +405,4 @@ fn new_request_id() -> String {
 
 fn late() -> Error {
     Error::new(ErrorKind::Timeout, "no answer within the call's time (never sent)")
-}
-
-fn shut_down() -> Error {
-    Error::new(ErrorKind::ShutDown, "Cannot execute method - Pipeline is not running")
 }

@@ -116,6 +116,12 @@ impl Intake {
             outbound.push(request);
         }
     }
+
+    /// Take no more; what has come is moved.
+    pub(super) fn close(&mut self, outbound: &mut Outbound<Purpose>) {
+        self.requests.close();
+        self.take_all(outbound);
+    }
 }
 
 /// The session's side of a connected link.

@@ -62,6 +62,18 @@ pub(super) enum Control {
     UpdateToken(Token, Promise),
 }
 
+impl Control {
+    /// What its caller waits for.
+    pub(super) fn into_promise(self) -> Promise {
+        match self {
+            Self::Connect(promise)
+            | Self::Disconnect(promise)
+            | Self::ShutDown(promise)
+            | Self::UpdateToken(_, promise) => promise,
+        }
+    }
+}
+
 /// What can happen. Two more things do in every phase, to one request each: its time is over, or its caller is gone.
 pub(super) enum Event {
     Control(Control),

@@ -110,15 +110,28 @@ impl Session {
     }
 
     /// Live until the client is shut down or dropped.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
+        let told = self.live().await;
+        self.close();
         // The session is gone before the caller of `shutdown` hears of it: calls that follow find it so.
-        if let Some(promise) = self.live().await {
+        drop(self);
+        if let Some(promise) = told {
             promise.complete(Ok(Bytes::new()));
         }
     }
 
+    /// What was asked while the last connection said goodbye comes too late.
+    fn close(&mut self) {
+        self.control.close();
+        while let Ok(control) = self.control.try_recv() {
+            control.into_promise().complete(Err(shut_down()));
+        }
+        self.intake.close(&mut self.outbound);
+        self.outbound.fail_all(&shut_down());
+    }
+
     /// Handle events to the end; whom to tell of it.
-    async fn live(mut self) -> Option<Promise> {
+    async fn live(&mut self) -> Option<Promise> {
         loop {
             match self.next_event().await {
                 Event::Control(Control::Connect(promise)) => self.connect(promise),
@@ -399,6 +412,11 @@ impl Session {
         tokio::spawn(old.link.disconnect());
         self.dial();
     }
+}
+
+/// Why a call fails for which the session does not live any more.
+pub(super) fn shut_down() -> Error {
+    Error::new(ErrorKind::ShutDown, "Cannot execute method - Pipeline is not running")
 }
 
 /// What happens next without a connection: `arrived` says that requests have come, `wanted` whether anybody waits

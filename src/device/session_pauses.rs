@@ -104,6 +104,21 @@ async fn disconnect_waits_a_second_for_a_hub_that_does_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_while_the_client_shuts_down_is_told_so() {
+    let scene = Scene::at(Online, |_| {}).await;
+    let _in_flight: Vec<_> = (0..40).map(|_| scene.send_large()).collect();
+    settle().await;
+    let first = scene.call(|client| async move { client.shutdown(None).await });
+    settle().await;
+    let second = scene.call(|client| async move { client.shutdown(None).await });
+    let (connecting, sending) = (scene.connect(), scene.send("too late"));
+    soon(first).await.unwrap();
+    for call in [second, connecting, sending] {
+        fails(call, ErrorKind::ShutDown, "").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_that_nobody_waits_for_leaves_the_others_theirs() {
     let mut scene = Scene::at(Connecting, |_| {}).await;
     let second = scene.connect();
