@@ -7,9 +7,11 @@ passes unread, unless it is held back.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -39,7 +41,8 @@ class Recorder:
         self._tls.set_alpn_protocols(["mqtt", "http/1.1"])
         self._tls.sslsocket_class = Connection
         self._tls.sni_callback = _note_name
-        self._record: list[Packet] = []
+        # By connection: the first may end while the next begins, and what came first is chance.
+        self._records: list[list[Packet]] = []
         self.upgrade: list[str] | None = None
         """The last request for a WebSocket, line by line."""
         self._changed = threading.Condition()
@@ -65,24 +68,24 @@ class Recorder:
     def start(self) -> None:
         """Begin a new record."""
         with self._changed:
-            self._record = []
+            self._records = []
 
     def record(self) -> list[Packet]:
         """What has come since."""
         with self._changed:
-            return list(self._record)
+            return list(self._packets())
 
     def wait_for_the_end(self) -> None:
         """Wait until no client is connected."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._served == 0, SECONDS):
-                raise TimeoutError(f"still connected: {self._record}")
+                raise TimeoutError(f"still connected: {self._records}")
 
     def wait_for(self, what: Callable[[Packet], bool], count: int = 1) -> None:
         """Wait until so many packets of the record are of this sort."""
         with self._changed:
-            if not self._changed.wait_for(lambda: sum(map(what, self._record)) >= count, SECONDS):
-                raise TimeoutError(f"not {count} of them in {self._record}")
+            if not self._changed.wait_for(lambda: sum(map(what, self._packets())) >= count, SECONDS):
+                raise TimeoutError(f"not {count} of them in {self._records}")
 
     def hold_back(self) -> None:
         """Let nothing through to the client any more."""
@@ -96,24 +99,25 @@ class Recorder:
         self._open.clear()
         self._passes.set()
 
-    def _keep(self, packet: Packet) -> None:
+    def _packets(self) -> Iterator[Packet]:
+        return itertools.chain.from_iterable(self._records)
+
+    def _keep(self, packet: Packet, record: list[Packet]) -> None:
         with self._changed:
-            self._record.append(packet)
+            record.append(packet)
             self._changed.notify_all()
 
     def _accept(self, listener: socket.socket, target: int) -> None:
         with contextlib.suppress(OSError):
             while True:
                 plain, _ = listener.accept()
-                self._count(1)
-                threading.Thread(target=self._serve, args=(plain, target), daemon=True).start()
+                record: list[Packet] = []
+                with self._changed:
+                    self._served += 1
+                    self._records.append(record)
+                threading.Thread(target=self._serve, args=(plain, target, record), daemon=True).start()
 
-    def _count(self, change: int) -> None:
-        with self._changed:
-            self._served += change
-            self._changed.notify_all()
-
-    def _serve(self, plain: socket.socket, target: int) -> None:
+    def _serve(self, plain: socket.socket, target: int, record: list[Packet]) -> None:
         # A client that goes away in the middle of a packet ends its connection, and nothing else.
         with contextlib.suppress(OSError), self._tls.wrap_socket(plain, server_side=True) as client:
             assert isinstance(client, Connection)
@@ -122,12 +126,16 @@ class Recorder:
                 back = threading.Thread(target=self._pass_back, args=(broker, client), daemon=True)
                 back.start()
                 with contextlib.suppress(OSError):
-                    self._pass_on(client, broker, FromClient() if target == WEBSOCKET_PORT else None)
+                    self._pass_on(client, broker, record, FromClient() if target == WEBSOCKET_PORT else None)
                 _end(broker)
                 back.join()
-        self._count(-1)
+        with self._changed:
+            self._served -= 1
+            self._changed.notify_all()
 
-    def _pass_on(self, client: Connection, broker: socket.socket, frames: FromClient | None) -> None:
+    def _pass_on(
+        self, client: Connection, broker: socket.socket, record: list[Packet], frames: FromClient | None
+    ) -> None:
         opened = False
         stream = b""
         while piece := client.recv(65536):
@@ -135,10 +143,10 @@ class Recorder:
             if not opened and not (frames and frames.upgrade is None):
                 opened = True
                 self.upgrade = frames.upgrade if frames else self.upgrade
-                self._keep({"packet": "OPEN", **_shown(client)})
+                self._keep({"packet": "OPEN", **_shown(client)}, record)
             while (found := packets.split(stream)) is not None:
                 first, body, stream = found
-                self._keep(packets.decode(first, body))
+                self._keep(packets.decode(first, body), record)
             broker.sendall(piece)
 
     def _pass_back(self, broker: socket.socket, client: socket.socket) -> None:
