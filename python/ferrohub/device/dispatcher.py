@@ -94,20 +94,20 @@ class Dispatcher:
         self._threads.run(lambda: done(_handle_all(steps)))
 
 
-def _handle_all(steps: list[Step]) -> list[Exception]:
+def _handle_all(steps: list[Step]) -> list[BaseException]:
     failures = [_failure_of(handler, arguments) for handler, arguments in steps]
     return [failure for failure in failures if failure is not None]
 
 
-def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> Exception | None:
-    """Run a handler, also if it is a coroutine function."""
+def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> BaseException | None:
+    """Run a handler, also if it is a coroutine function. One that exits ends no thread that others need."""
     try:
         result = handler(*arguments())
         if hasattr(result, "__await__"):
             import asyncio
 
             asyncio.run(_awaited(result))
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported, and the next call goes on
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is reported
         return error
     return None
 

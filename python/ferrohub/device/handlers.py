@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[..., Any]
     Step = tuple[Handler, Callable[[], tuple[Any, ...]]]
-    Done = Callable[[list[Exception]], None]
+    Done = Callable[[list[BaseException]], None]
 
     class Runner(Protocol):
         """Where the handlers of a client run."""
@@ -129,7 +129,7 @@ class Handlers:
             with self._lock:
                 running[kind] -= 1
 
-        def done(failures: list[Exception]) -> None:
+        def done(failures: list[BaseException]) -> None:
             end()
             for failure in failures:
                 self._failed(failure)
@@ -179,10 +179,10 @@ class Handlers:
             then = "not connecting again" if retry_in is None else f"connecting again in {retry_in:.1f} s"
             state_logger.log(level, "Connection State - Disconnected (%s): %s; %s", name, failure, then)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         """A handler failed, or what came can't be read: report it, in a call of its own."""
 
-        def done(failures: list[Exception]) -> None:
+        def done(failures: list[BaseException]) -> None:
             for failure in failures:
                 logger.error("on_background_exception failed", exc_info=failure)
 

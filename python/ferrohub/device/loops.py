@@ -71,7 +71,7 @@ class Loop(EventLoop):
     def _begin(self, steps: list[Step], done: Done) -> None:
         loop = asyncio.get_running_loop()
 
-        def ended(task: asyncio.Task[list[Exception]]) -> None:
+        def ended(task: asyncio.Task[list[BaseException]]) -> None:
             self._tasks.discard(task)
             if task.cancelled():
                 # Most often the loop is ending: what comes next is for another one.
@@ -84,28 +84,28 @@ class Loop(EventLoop):
         task.add_done_callback(ended)
 
 
-async def _handle_all(steps: list[Step]) -> list[Exception]:
+async def _handle_all(steps: list[Step]) -> list[BaseException]:
     failures = [await _failure_of(handler, arguments) for handler, arguments in steps]
     return [failure for failure in failures if failure is not None]
 
 
-async def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> Exception | None:
+async def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> BaseException | None:
     """Coroutine functions run here, other handlers in a thread: they may block."""
     try:
         if inspect.iscoroutinefunction(handler):
             await handler(*arguments())
         else:
-            await _in_thread(handler, arguments)
+            return await _in_thread(handler, arguments)
     except Exception as error:  # noqa: BLE001 - whatever a handler raises is reported
         return error
     return None
 
 
-async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> None:
+async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> BaseException | None:
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[tuple[Any, Exception | None]] = loop.create_future()
+    ended: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
 
-    def tell(result: Any, failure: Exception | None) -> None:
+    def tell(result: Any, failure: BaseException | None) -> None:
         if not ended.done():
             ended.set_result((result, failure))
 
@@ -113,17 +113,16 @@ async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]])
         result, failure = None, None
         try:
             result = handler(*arguments())
-        except Exception as error:  # noqa: BLE001 - it is raised where the handler was called
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told where the handler was called
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(tell, result, failure)
 
     _threads.run(work)
     result, failure = await ended
-    if failure is not None:
-        raise failure
     if hasattr(result, "__await__"):
         await result
+    return failure
 
 
 _loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Loop] = weakref.WeakKeyDictionary()

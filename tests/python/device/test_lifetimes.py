@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import lifetimes_run
 import pytest
+from azure.iot import device as sync
 from azure.iot.device import IoTHubDeviceClient, MethodResponse, aio
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
@@ -252,6 +253,32 @@ def test_a_coroutine_handler_may_call_everything(hub: LocalHub, string: str) -> 
         client.on_message_received = handle
         hub.send_c2d_message("d", "go")
         await asyncio.wait_for(done, SECONDS)
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize("sdk", [sync, aio], ids=["sync", "aio"])
+def test_a_handler_that_exits_ends_nothing_that_others_need(sdk: Any, hub: LocalHub, string: str) -> None:
+    received: queue.Queue[bytes] = queue.Queue()
+    errors: queue.Queue[BaseException] = queue.Queue()
+
+    def leave(message: Any) -> None:
+        received.put(message.data)
+        sys.exit(3)
+
+    async def use() -> None:
+        client = sdk.IoTHubDeviceClient.create_from_connection_string(string)
+        client.on_background_exception = errors.put
+        client.on_message_received = leave
+        for number in range(6):  # more than may run at once
+            hub.send_c2d_message("d", str(number))
+        for waiting in (received, errors):
+            for _ in range(6):
+                await asyncio.to_thread(waiting.get, True, SECONDS)
+        if sdk is aio:
+            await client.shutdown()
+        else:
+            client.shutdown()
 
     asyncio.run(use())
 
