@@ -3,7 +3,7 @@
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
 //! - `registry`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
-//!   [`HubState`].
+//!   [`HubState`]; [`query`]: finding them.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
 //!
@@ -35,11 +35,13 @@ pub mod methods;
 mod mqtt;
 mod notices;
 pub(crate) mod private_file;
+pub mod query;
 pub mod registry;
 pub mod server;
 pub mod sessions;
 pub mod store;
 pub mod telemetry;
+pub mod twin_document;
 pub mod twins;
 pub mod uploads;
 mod workload;

@@ -80,6 +80,12 @@ impl State {
         after.take_while(move |(id, _)| id.device == device.device)
     }
 
+    /// The devices and modules that come after this one, or all; each device right before its modules.
+    pub fn after(&self, id: Option<&IdentityId>) -> impl Iterator<Item = (&IdentityId, &Arc<Entity>)> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.entities.range::<IdentityId, _>((from, Bound::Unbounded))
+    }
+
     /// All devices and modules, each device right before its modules.
     pub fn ids(&self) -> impl Iterator<Item = &IdentityId> {
         self.entities.keys()

@@ -3,6 +3,8 @@
 //! Pure: the caller gives the time. Numbers are kept as they were written (`1` and `1.0` differ).
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins>
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -115,6 +117,25 @@ impl Section {
         view.insert(VERSION.to_owned(), self.version.into());
         view
     }
+
+    /// What stands at this path of the service's view; nothing if nothing does. An empty path is the whole view.
+    #[must_use]
+    pub fn find(&self, path: &[String]) -> Option<Cow<'_, Value>> {
+        match path {
+            [] => Some(Cow::Owned(self.service_view().into())),
+            [name] if name == METADATA => Some(Cow::Owned(self.metadata.clone().into())),
+            [name] if name == VERSION => Some(Cow::Owned(self.version.into())),
+            [name, path @ ..] if name == METADATA => find(&self.metadata, path).map(Cow::Borrowed),
+            path => find(&self.values, path).map(Cow::Borrowed),
+        }
+    }
+}
+
+/// What stands at this path of an object; nothing if nothing does, or the path is empty.
+#[must_use]
+pub fn find<'tree>(object: &'tree Map<String, Value>, path: &[String]) -> Option<&'tree Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(object.get(first)?, |value, key| value.as_object()?.get(key))
 }
 
 impl Twin {

@@ -14,6 +14,8 @@ mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;
 mod hub_provisioning;
+mod hub_queries;
+mod hub_queries_naive;
 mod hub_sessions;
 mod hub_uploads;
 mod hub_workload;

@@ -1,8 +1,9 @@
-//! Identities and twins as back ends see them; the order of the keys is that of the service.
+//! Identities as back ends see them; the order of the keys is that of the service.
 
 use serde_json::{Value, json};
 
-use crate::hub::entity::{Authentication, Entity, Identity, Presence, Thumbprints};
+use crate::hub::entity::{Authentication, Entity, Identity};
+use crate::hub::twin_document::{connection_state, thumbprints};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::timestamp::timestamp_or_never;
 
@@ -50,44 +51,6 @@ fn module_document(device: &str, module: &str, entity: &Entity) -> Value {
     })
 }
 
-/// A twin with what it tells of its identity.
-pub(super) fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
-    let (identity, presence, twin) = (&entity.identity, &entity.presence, &entity.twin);
-    let mut document = json!({ "deviceId": id.device });
-    let mut add = |key: &str, value: Value| document[key] = value;
-    if let Some(module) = &id.module {
-        add("moduleId", module.as_str().into());
-    }
-    add("etag", entity.twin_etag().into());
-    add("deviceEtag", identity.etag().into());
-    add("status", identity.status.name().into());
-    if let Some(reason) = &identity.status_reason {
-        add("statusReason", reason.as_str().into());
-    }
-    add("statusUpdateTime", timestamp_or_never(identity.status_updated).into());
-    add("connectionState", connection_state(presence).into());
-    add("lastActivityTime", timestamp_or_never(presence.last_active).into());
-    add("cloudToDeviceMessageCount", entity.messages.len().into());
-    add("authenticationType", identity.authentication.kind().into());
-    add("x509Thumbprint", thumbprints(&identity.authentication));
-    add("modelId", presence.model_id.as_str().into());
-    add("version", twin.version.into());
-    if !twin.tags.is_empty() {
-        add("tags", twin.tags.clone().into());
-    }
-    let (desired, reported) = (twin.desired.service_view(), twin.reported.service_view());
-    add("properties", json!({ "desired": desired, "reported": reported }));
-    if id.module.is_none() {
-        add("capabilities", json!({ "iotEdge": identity.iot_edge }));
-        add_scopes(&mut document, identity);
-    }
-    document
-}
-
-fn connection_state(presence: &Presence) -> &'static str {
-    if presence.connected { "Connected" } else { "Disconnected" }
-}
-
 fn authentication(authentication: &Authentication) -> Value {
     let keys = match authentication {
         Authentication::Sas(keys) => (Some(&keys.primary), Some(&keys.secondary)),
@@ -98,15 +61,6 @@ fn authentication(authentication: &Authentication) -> Value {
         "x509Thumbprint": thumbprints(authentication),
         "type": authentication.kind(),
     })
-}
-
-fn thumbprints(authentication: &Authentication) -> Value {
-    let none = Thumbprints::default();
-    let thumbprints = match authentication {
-        Authentication::SelfSigned(thumbprints) => thumbprints,
-        _ => &none,
-    };
-    json!({ "primaryThumbprint": thumbprints.primary, "secondaryThumbprint": thumbprints.secondary })
 }
 
 /// Only for devices that have something to do with IoT Edge.

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
 
+use super::queries;
 use super::requests::{Target, query};
 use crate::auth::SasToken;
 use crate::hub::HubState;
@@ -22,10 +23,13 @@ const EDGE_MODULE: HeaderName = HeaderName::from_static("x-ms-edge-moduleid");
 
 type Gated = Result<Response, HubError>;
 
-/// Paths of the identity registry.
+/// Paths of the identity registry, among which stands that of queries.
 pub(super) async fn registry(State(hub): State<HubState>, request: Request, next: Next) -> Gated {
-    let reads = request.method() == Method::GET;
-    let right = if reads { Right::RegistryRead } else { Right::RegistryWrite };
+    let right = match *request.method() {
+        Method::GET => Right::RegistryRead,
+        Method::POST if request.uri().path() == queries::PATH => Right::ServiceConnect,
+        _ => Right::RegistryWrite,
+    };
     admit_policy(&hub, right, &request)?;
     Ok(next.run(request).await)
 }

@@ -13,6 +13,7 @@ mod files;
 mod gate;
 mod messages;
 mod methods;
+mod queries;
 mod registry;
 mod requests;
 #[cfg(test)]

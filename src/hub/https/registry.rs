@@ -1,11 +1,13 @@
 //! `/devices` and `/statistics`: the identity registry over REST.
 
-use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::answers::{Document, method_not_allowed, not_implemented};
+use super::answers::{Document, method_not_allowed};
 use super::documents::identity_document;
+use super::queries;
 use super::requests::{Condition, JsonBody, Target, query};
 use crate::hub::HubState;
 use crate::hub::entity::Entity;
@@ -71,11 +73,11 @@ pub(super) async fn service_statistics(State(hub): State<HubState>) -> Answer {
 }
 
 /// POST `/devices/query` is a path of its own; here, since a device may be called "query".
-pub(super) async fn post_to_devices(method: Method, uri: Uri) -> HubError {
-    if uri.path() == "/devices/query" {
-        not_implemented(method, uri).await
+pub(super) async fn post_to_devices(hub: State<HubState>, request: Request) -> Result<Response, HubError> {
+    if request.uri().path() == queries::PATH {
+        queries::query(hub, request).await
     } else {
-        method_not_allowed(method, uri).await
+        Err(method_not_allowed(request.method().clone(), request.uri().clone()).await)
     }
 }
 

@@ -380,11 +380,51 @@ async fn every_request_needs_a_version_and_a_token_with_the_right() {
 }
 
 #[tokio::test]
+async fn queries_are_answered_page_by_page_and_say_what_their_rows_are() {
+    let hub = Hub::start();
+    for device in ["a", "b", "query"] {
+        hub.create(&format!("/devices/{device}")).await;
+    }
+    let path = format!("/devices/query?{VERSION}");
+    let ask = async |query: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("authorization", hub.token.as_str())], headers].concat();
+        hub.send("POST", &path, &headers, &json!({ "query": query }).to_string()).await
+    };
+    let first = ask("SELECT * FROM devices", &[("x-ms-max-item-count", "2")]).await;
+    assert_eq!((first.status, first.header("x-ms-item-type")), (200, "Twin"));
+    assert_eq!(first.body, json!([hub.get("/twins/a").await.body, hub.get("/twins/b").await.body]));
+    let more = first.header("x-ms-continuation");
+    let second = ask("SELECT * FROM devices", &[("x-ms-continuation", more)]).await;
+    assert_eq!((&second.body[0]["deviceId"], second.header("x-ms-continuation")), (&json!("query"), ""));
+    let counted = ask("SELECT COUNT() AS n FROM devices", &[("x-ms-continuation", "")]).await;
+    assert_eq!((&counted.body, counted.header("x-ms-item-type")), (&json!([{ "n": 3 }]), "Raw"));
+
+    for count in ["0", "1001", "x", "-1"] {
+        let refused = ask("SELECT * FROM devices", &[("x-ms-max-item-count", count)]).await;
+        let text = "x-ms-max-item-count is not a number from 1 to 1000.";
+        assert_eq!(refused.refusal(), (400, "ArgumentInvalid", text));
+    }
+    let (status, code, text) = (400, "ArgumentInvalid", "BadRequest: Expected FROM, at character 10.");
+    assert_eq!(ask("SELECT * FORM devices", &[]).await.refusal(), (status, code, text));
+    assert_eq!(hub.ask("POST", "/devices/query", None, "{}").await.status, 400);
+    assert_eq!(hub.get("/devices/query").await.body["deviceId"], "query");
+}
+
+#[tokio::test]
+async fn a_page_has_a_hundred_rows_unless_the_request_says_otherwise() {
+    let hub = Hub::start();
+    for number in 0..101 {
+        hub.create(&format!("/devices/d{number}")).await;
+    }
+    let body = r#"{"query":"SELECT deviceId FROM devices"}"#;
+    assert_eq!(hub.ask("POST", "/devices/query", None, body).await.body.as_array().unwrap().len(), 100);
+}
+
+#[tokio::test]
 async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     let hub = Hub::start();
     hub.create("/devices/d").await;
     for (method, path) in [
-        ("POST", "/devices/query"),
         ("POST", "/devices"),
         ("GET", "/configurations"),
         ("PUT", "/jobs/v2/job1"),

@@ -4,12 +4,12 @@ use axum::extract::State;
 use serde_json::{Map, Value};
 
 use super::answers::Document;
-use super::documents::twin_document;
 use super::requests::{Condition, JsonBody, Target};
 use crate::hub::HubState;
 use crate::hub::entity::Entity;
 use crate::hub::error::HubError;
 use crate::hub::registry::IfMatch;
+use crate::hub::twin_document::twin_document;
 use crate::hub::twins::TwinWrite;
 use crate::protocol::identity::IdentityId;
 

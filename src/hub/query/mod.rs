@@ -1,0 +1,212 @@
+//! Queries: which devices and modules fulfil a condition, what their twins hold, and how many there are.
+//!
+//! `words` and `grammar` read a query into `syntax`, `rules` checks the rest; `evaluate` knows what an expression is for
+//! one document, `groups` what many make together, `continuation` where the next page begins. Here the documents are
+//! gone through: a few at a time, so that a query neither copies the hub nor keeps anyone from writing. It may therefore
+//! see one change and not another that was made while it ran, as IoT Hub's index does.
+//!
+//! What can't be read is refused with the position and the reason; what IoT Hub has and this hub hasn't is a 501.
+//! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-query-language>
+
+mod continuation;
+mod evaluate;
+mod grammar;
+mod groups;
+mod rules;
+mod syntax;
+mod words;
+
+use std::ops::ControlFlow;
+
+use serde_json::{Map, Value};
+use winnow::Parser;
+use winnow::error::{ContextError, StrContext};
+
+use super::HubState;
+use super::error::HubError;
+use super::twin_document::twin_document;
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::identity::IdentityId;
+use continuation::Continuation;
+use evaluate::Document;
+use groups::Groups;
+use syntax::{Collection, Column, Content, Query, Selection};
+use words::{Input, Refusal};
+
+/// Longest query, in characters.
+const LONGEST: usize = 8192;
+/// Documents that are looked at before others get their turn.
+const BATCH: usize = 256;
+
+/// One page of a query's answer.
+#[derive(Debug, PartialEq)]
+pub struct Page {
+    /// The rows: twins, or what the query selects.
+    pub rows: Vec<Value>,
+    /// What the rows are, as in the header `x-ms-item-type`.
+    pub item_type: &'static str,
+    /// Asks for the next page; none if this is the last.
+    pub continuation: Option<String>,
+}
+
+/// The rows of one page, each with the name that the next page could begin after.
+struct Rows {
+    rows: Vec<(String, Value)>,
+    most: usize,
+}
+
+impl Rows {
+    /// One row more than the page has tells that there is another page.
+    fn is_full(&self) -> bool {
+        self.rows.len() > self.most
+    }
+}
+
+impl HubState {
+    /// One page of a query's answer, of at most so many rows, after the pages before.
+    ///
+    /// # Errors
+    /// 400 if the query can't be read, breaks a rule, or the continuation is not this query's; 501 for what this hub
+    /// hasn't; 500 or 503 if the data file can't be written.
+    pub async fn query_twins(
+        &self,
+        text: &str,
+        most: usize,
+        continuation: Option<&str>,
+    ) -> Result<Page, HubError> {
+        let query = read(text)?;
+        let before = continuation.map(|token| Continuation::read(token, text)).transpose()?;
+        let given = before.as_ref().map_or(0, |before| before.given);
+        let left = query.top.map_or(usize::MAX, |top| top.saturating_sub(given));
+        let rows = Rows { rows: Vec::new(), most: most.min(left) };
+        let after = before.map(|before| before.after);
+        let item_type = if query.select == Selection::Everything { "Twin" } else { "Raw" };
+        let Rows { mut rows, most } = self.rows(&query, after, rows).await?;
+        // No answer tells of what a crash could take back.
+        self.store.read(|_| ()).await?;
+        let more = rows.len() > most && most < left;
+        rows.truncate(most);
+        let next = rows.last().filter(|_| more);
+        let next = next.map(|(last, _)| Continuation::new(text, last.clone(), given + rows.len()).token());
+        let continuation = next.transpose()?;
+        Ok(Page { rows: rows.into_iter().map(|(_, row)| row).collect(), item_type, continuation })
+    }
+
+    async fn rows(&self, query: &Query, after: Option<String>, mut rows: Rows) -> Result<Rows, HubError> {
+        match &query.select {
+            Selection::Columns(columns) if is_grouped(query, columns) => {
+                let mut groups = Groups::new(columns, query.group_by.as_ref());
+                self.visit(query, None, |document| {
+                    groups.add(document);
+                    ControlFlow::Continue(())
+                })
+                .await;
+                let names: Vec<_> = rules::names_of(columns).collect();
+                let later =
+                    groups.rows(&names).filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+                rows.rows = later.take(rows.most.saturating_add(1)).collect();
+            }
+            select => {
+                let after = after.map(|after| IdentityId::parse(&after)).transpose()?;
+                self.visit(query, after, |document| {
+                    rows.rows.push((document.id.to_string(), row(document, select)));
+                    if rows.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+                .await;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Show each document that fulfils the query's condition, in the order of names.
+    async fn visit(
+        &self,
+        query: &Query,
+        mut after: Option<IdentityId>,
+        mut show: impl FnMut(Document<'_>) -> ControlFlow<()>,
+    ) {
+        let of_modules = query.from == Collection::Modules;
+        loop {
+            let batch: Vec<_> = self.store.peek(|state| {
+                let next = state.after(after.as_ref()).take(BATCH);
+                next.map(|(id, entity)| (id.clone(), entity.clone())).collect()
+            });
+            for (id, entity) in batch.iter().filter(|(id, _)| id.module.is_some() == of_modules) {
+                let document = Document { id, entity };
+                let wanted = query.filter.as_ref().is_none_or(|condition| document.fulfils(condition));
+                if wanted && show(document).is_break() {
+                    return;
+                }
+            }
+            let Some((last, _)) = batch.into_iter().next_back() else { return };
+            after = Some(last);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Read a query and check it.
+fn read(text: &str) -> Result<Query, HubError> {
+    let length = text.chars().count();
+    if length > LONGEST {
+        return Err(malformed(&format!(
+            "the query has {length} characters, and at most {LONGEST} are allowed"
+        )));
+    }
+    let input = Input { input: text, state: 0 };
+    let query = grammar::query.parse(input).map_err(|error| {
+        let position = text[..error.offset()].chars().count() + 1;
+        let cause = error.inner().cause().and_then(|cause| cause.downcast_ref::<Refusal>());
+        match cause {
+            Some(refusal) => refused(refusal),
+            None => malformed(&format!("{}, at character {position}", expectation(error.inner()))),
+        }
+    })?;
+    rules::check(&query).map_err(|refusal| refused(&refusal))?;
+    match query.from {
+        Collection::Jobs => Err(refused(&Refusal::NotImplemented(
+            "the local hub does not implement queries of devices.jobs yet".to_owned(),
+        ))),
+        Collection::Devices | Collection::Modules => Ok(query),
+    }
+}
+
+/// What the innermost parser that says so expected.
+fn expectation(error: &ContextError) -> String {
+    let expected = error.context().find_map(|context| match context {
+        StrContext::Expected(expected) => Some(expected),
+        _ => None,
+    });
+    expected.map_or_else(|| "this can't be read".to_owned(), |expected| format!("expected {expected}"))
+}
+
+fn refused(refusal: &Refusal) -> HubError {
+    match refusal {
+        Refusal::Malformed(reason) => malformed(reason),
+        Refusal::NotImplemented(reason) => HubError::new(ErrorCode::NOT_IMPLEMENTED, sentence(reason)),
+    }
+}
+
+/// IoT Hub says only the first word.
+fn malformed(reason: &str) -> HubError {
+    HubError::invalid(format!("BadRequest: {}", sentence(reason)))
+}
+
+fn sentence(reason: &str) -> String {
+    let (first, rest) = reason.split_at(reason.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}.", first.to_uppercase())
+}
+
+fn is_grouped(query: &Query, columns: &[Column]) -> bool {
+    query.group_by.is_some() || columns.iter().any(|column| !matches!(column.content, Content::Value(_)))
+}
+
+/// What one document gives; what it doesn't have is missing.
+fn row(document: Document<'_>, select: &Selection) -> Value {
+    let Selection::Columns(columns) = select else { return twin_document(document.id, document.entity) };
+    let cells = rules::names_of(columns).zip(columns).filter_map(|(name, column)| match &column.content {
+        Content::Value(path) => Some((name, document.find(path)?.into_owned())),
+        Content::Count | Content::Aggregate(..) => None,
+    });
+    cells.collect::<Map<_, _>>().into()
+}

@@ -1,0 +1,125 @@
+//! A twin as back ends see it, with what it tells of its identity: whole, or one field of it.
+//!
+//! The fields are declared once, in the order of the service's documents; REST answers with all of them, and queries ask
+//! for one after another.
+//! <https://learn.microsoft.com/rest/api/iothub/service/devices/get-twin>
+
+use serde_json::{Map, Value, json};
+
+use super::entity::{Authentication, Entity, Presence, Thumbprints};
+use crate::protocol::identity::IdentityId;
+use crate::protocol::timestamp::timestamp_or_never;
+
+/// One of the fields at the root of a twin's document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the service's")]
+pub enum Field {
+    DeviceId,
+    ModuleId,
+    Etag,
+    DeviceEtag,
+    Status,
+    StatusReason,
+    StatusUpdateTime,
+    ConnectionState,
+    LastActivityTime,
+    CloudToDeviceMessageCount,
+    AuthenticationType,
+    X509Thumbprint,
+    ModelId,
+    Version,
+    Tags,
+    Properties,
+    Capabilities,
+    DeviceScope,
+    ParentScopes,
+}
+
+impl Field {
+    /// All of them, in the order of the document.
+    const ALL: [(Self, &str); 19] = [
+        (Self::DeviceId, "deviceId"),
+        (Self::ModuleId, "moduleId"),
+        (Self::Etag, "etag"),
+        (Self::DeviceEtag, "deviceEtag"),
+        (Self::Status, "status"),
+        (Self::StatusReason, "statusReason"),
+        (Self::StatusUpdateTime, "statusUpdateTime"),
+        (Self::ConnectionState, "connectionState"),
+        (Self::LastActivityTime, "lastActivityTime"),
+        (Self::CloudToDeviceMessageCount, "cloudToDeviceMessageCount"),
+        (Self::AuthenticationType, "authenticationType"),
+        (Self::X509Thumbprint, "x509Thumbprint"),
+        (Self::ModelId, "modelId"),
+        (Self::Version, "version"),
+        (Self::Tags, "tags"),
+        (Self::Properties, "properties"),
+        (Self::Capabilities, "capabilities"),
+        (Self::DeviceScope, "deviceScope"),
+        (Self::ParentScopes, "parentScopes"),
+    ];
+
+    /// The field of this name, in whatever case, and its name as the document has it.
+    #[must_use]
+    pub fn named(text: &str) -> Option<(Self, &'static str)> {
+        Self::ALL.into_iter().find(|(_, name)| name.eq_ignore_ascii_case(text))
+    }
+
+    /// What stands in the field; nothing if this twin's document doesn't have it.
+    #[must_use]
+    pub fn value(self, id: &IdentityId, entity: &Entity) -> Option<Value> {
+        let (identity, presence, twin) = (&entity.identity, &entity.presence, &entity.twin);
+        let is_device = id.module.is_none();
+        // Only devices that have something to do with IoT Edge have scopes.
+        let scope = identity.device_scope.as_deref().filter(|_| is_device);
+        Some(match self {
+            Self::DeviceId => id.device.as_str().into(),
+            Self::ModuleId => id.module.as_deref()?.into(),
+            Self::Etag => entity.twin_etag().into(),
+            Self::DeviceEtag => identity.etag().into(),
+            Self::Status => identity.status.name().into(),
+            Self::StatusReason => identity.status_reason.as_deref()?.into(),
+            Self::StatusUpdateTime => timestamp_or_never(identity.status_updated).into(),
+            Self::ConnectionState => connection_state(presence).into(),
+            Self::LastActivityTime => timestamp_or_never(presence.last_active).into(),
+            Self::CloudToDeviceMessageCount => entity.messages.len().into(),
+            Self::AuthenticationType => identity.authentication.kind().into(),
+            Self::X509Thumbprint => thumbprints(&identity.authentication),
+            Self::ModelId => presence.model_id.as_str().into(),
+            Self::Version => twin.version.into(),
+            Self::Tags if twin.tags.is_empty() => return None,
+            Self::Tags => twin.tags.clone().into(),
+            Self::Properties => {
+                json!({ "desired": twin.desired.service_view(), "reported": twin.reported.service_view() })
+            }
+            Self::Capabilities if is_device => json!({ "iotEdge": identity.iot_edge }),
+            Self::Capabilities => return None,
+            Self::DeviceScope => scope?.into(),
+            Self::ParentScopes => scope.map(|_| identity.parent_scopes.clone().into())?,
+        })
+    }
+}
+
+/// The whole document.
+#[must_use]
+pub fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
+    let fields = Field::ALL.into_iter();
+    let present =
+        fields.filter_map(|(field, name)| field.value(id, entity).map(|value| (name.to_owned(), value)));
+    present.collect::<Map<_, _>>().into()
+}
+
+/// As REST names it.
+pub(super) fn connection_state(presence: &Presence) -> &'static str {
+    if presence.connected { "Connected" } else { "Disconnected" }
+}
+
+/// The two thumbprints, null where there is none.
+pub(super) fn thumbprints(authentication: &Authentication) -> Value {
+    let none = Thumbprints::default();
+    let thumbprints = match authentication {
+        Authentication::SelfSigned(thumbprints) => thumbprints,
+        _ => &none,
+    };
+    json!({ "primaryThumbprint": thumbprints.primary, "secondaryThumbprint": thumbprints.secondary })
+}
