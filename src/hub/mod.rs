@@ -2,7 +2,7 @@
 //!
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
-//! - `registry`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
+//! - `registry`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
 //!   [`HubState`]; [`query`]: finding them.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
@@ -14,6 +14,7 @@
 pub mod access;
 mod base64_body;
 pub mod blobs;
+pub mod bulk;
 mod certificates;
 pub mod connections;
 pub mod control;

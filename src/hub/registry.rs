@@ -133,21 +133,29 @@ impl HubState {
         body: IdentityBody,
         if_match: Option<IfMatch>,
     ) -> Result<Arc<Entity>, HubError> {
+        self.store.write(|transaction| self.put_in(transaction, id, body, if_match.as_ref())).await
+    }
+
+    /// The same as a part of a change.
+    pub(super) fn put_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        body: IdentityBody,
+        if_match: Option<&IfMatch>,
+    ) -> Result<Arc<Entity>, HubError> {
         check_body(id, &body)?;
         let now = self.clock.unix_millis();
-        let change = self.store.write(|transaction| {
-            check_parent(transaction.before(), id)?;
-            match (transaction.copy(id), &if_match) {
-                (None, None) => create(transaction, id, body, now),
-                (Some(_), None) => Err(self.already_exists(id)),
-                (None, Some(_)) => Err(HubError::not_found(id)),
-                (Some(entity), Some(condition)) => {
-                    check_revision(&entity.identity, condition)?;
-                    self.update(transaction, id, entity, body, now)
-                }
+        check_parent(transaction.before(), id)?;
+        match (transaction.copy(id), if_match) {
+            (None, None) => create(transaction, id, body, now),
+            (Some(_), None) => Err(self.already_exists(id)),
+            (None, Some(_)) => Err(HubError::not_found(id)),
+            (Some(entity), Some(condition)) => {
+                check_revision(&entity.identity, condition)?;
+                self.update(transaction, id, entity, body, now)
             }
-        });
-        change.await
+        }
     }
 
     fn update(
@@ -181,19 +189,26 @@ impl HubState {
         let condition = if_match.ok_or_else(|| {
             HubError::new(ErrorCode::PRECONDITION_FAILED, "Etag missing: a delete needs the header If-Match.")
         })?;
-        let change = self.store.write(|transaction| {
-            let before = transaction.before();
-            check_parent(before, id)?;
-            let entity = before.get(id).ok_or_else(|| HubError::not_found(id))?;
-            check_revision(&entity.identity, &condition)?;
-            if id.module.is_none() {
-                before.modules(id).for_each(|(module, _)| transaction.remove(module.clone()));
-            }
-            transaction.remove(id.clone());
-            self.close_connections(transaction, id, "the identity was deleted");
-            Ok(())
-        });
-        change.await
+        self.store.write(|transaction| self.delete_in(transaction, id, &condition)).await
+    }
+
+    /// The same as a part of a change.
+    pub(super) fn delete_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        condition: &IfMatch,
+    ) -> Result<(), HubError> {
+        let before = transaction.before();
+        check_parent(before, id)?;
+        let entity = before.get(id).ok_or_else(|| HubError::not_found(id))?;
+        check_revision(&entity.identity, condition)?;
+        if id.module.is_none() {
+            before.modules(id).for_each(|(module, _)| transaction.remove(module.clone()));
+        }
+        transaction.remove(id.clone());
+        self.close_connections(transaction, id, "the identity was deleted");
+        Ok(())
     }
 
     pub(super) fn close_connections(

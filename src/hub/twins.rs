@@ -43,25 +43,37 @@ impl HubState {
         body: &Map<String, Value>,
         if_match: Option<IfMatch>,
     ) -> Result<Arc<Entity>, HubError> {
+        let write = |transaction: &mut Transaction<'_>| {
+            self.write_twin_in(transaction, id, how, body, if_match.as_ref())
+        };
+        self.store.write(write).await
+    }
+
+    /// The same as a part of a change.
+    pub(super) fn write_twin_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        how: TwinWrite,
+        body: &Map<String, Value>,
+        if_match: Option<&IfMatch>,
+    ) -> Result<Arc<Entity>, HubError> {
         let now = self.clock.unix_millis();
-        let change = self.store.write(|transaction| {
-            let before = transaction.before();
-            let mut entity = transaction.copy(id).ok_or_else(|| missing(before, id))?;
-            if if_match.is_some_and(|condition| !condition.allows(&entity.twin_etag())) {
-                return Err(HubError::stale_twin());
-            }
-            let twin = &mut entity.twin;
-            let update = TwinUpdate::from_body(body, twin)?;
-            let told = match how {
-                TwinWrite::Patch => twin.patch(&update, now)?,
-                TwinWrite::Replace => Some(twin.replace(&update, now)?),
-            };
-            if let Some(told) = told {
-                self.tell_desired(transaction, id, &entity.twin, &told);
-            }
-            Ok(transaction.put(id.clone(), entity))
-        });
-        change.await
+        let before = transaction.before();
+        let mut entity = transaction.copy(id).ok_or_else(|| missing(before, id))?;
+        if if_match.is_some_and(|condition| !condition.allows(&entity.twin_etag())) {
+            return Err(HubError::stale_twin());
+        }
+        let twin = &mut entity.twin;
+        let update = TwinUpdate::from_body(body, twin)?;
+        let told = match how {
+            TwinWrite::Patch => twin.patch(&update, now)?,
+            TwinWrite::Replace => Some(twin.replace(&update, now)?),
+        };
+        if let Some(told) = told {
+            self.tell_desired(transaction, id, &entity.twin, &told);
+        }
+        Ok(transaction.put(id.clone(), entity))
     }
 
     fn tell_desired(

@@ -18,6 +18,10 @@ impl ErrorCode {
     pub const INVALID_OPERATION: Self = Self::new(400_003, "InvalidOperation");
     /// Something in the request breaks a rule.
     pub const ARGUMENT_INVALID: Self = Self::new(400_004, "ArgumentInvalid");
+    /// A bulk operation names an identity twice.
+    pub const DEFINED_MULTIPLE_TIMES: Self = Self::new(400_011, "DeviceDefinedMultipleTimes");
+    /// Not all of a bulk operation could be done; the body says what.
+    pub const BULK_FAILURE: Self = Self::new(400_013, "BulkRegistryOperationFailure");
     /// No file upload of the device has this correlation id.
     pub const INVALID_UPLOAD: Self = Self::new(400_015, "InvalidFileUploadCorrelationId");
     /// The time of a file upload is over.

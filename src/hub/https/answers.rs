@@ -48,6 +48,14 @@ impl IntoResponse for Document {
     }
 }
 
+/// A refusal whose body says more than the forms of an error can.
+pub(super) fn refusal(code: ErrorCode, body: &Value) -> Response {
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_response(status, body);
+    response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(code.name()));
+    response
+}
+
 // Only marks the response: `finish` knows the hub's time and writes the body.
 impl IntoResponse for HubError {
     fn into_response(self) -> Response {
@@ -62,20 +70,13 @@ pub(super) async fn finish(State(hub): State<HubState>, request: Request, next: 
     hub.counters.rest_requests.fetch_add(1, Ordering::Relaxed);
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<HubError>() {
-        response = error_response(&error, hub.clock.unix_millis());
+        response = refusal(error.code(), &error.rest_body(hub.clock.unix_millis()));
     }
     let headers = response.headers_mut();
     headers.insert(SERVER, SERVER_NAME);
     if let Ok(id) = HeaderValue::from_str(&Uuid::new_v4().to_string()) {
         headers.insert(REQUEST_ID, id);
     }
-    response
-}
-
-fn error_response(error: &HubError, unix_millis: u64) -> Response {
-    let status = StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_response(status, &error.rest_body(unix_millis));
-    response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(error.code().name()));
     response
 }
 

@@ -64,7 +64,7 @@ fn registry_paths() -> Router<HubState> {
         .post(registry::post_to_devices);
     let module = get(registry::get_identity).put(registry::put_identity).delete(registry::delete_identity);
     Router::new()
-        .route("/devices", get(registry::list_devices).post(not_implemented))
+        .route("/devices", get(registry::list_devices).post(registry::change_many))
         .route("/devices/{device}", device)
         .route("/devices/{device}/modules", get(registry::list_modules))
         .route("/devices/{device}/modules/{module}", module)

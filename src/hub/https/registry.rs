@@ -2,17 +2,19 @@
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::answers::{Document, method_not_allowed};
+use super::answers::{Document, method_not_allowed, refusal};
 use super::documents::identity_document;
 use super::queries;
 use super::requests::{Condition, JsonBody, Target, query};
 use crate::hub::HubState;
+use crate::hub::bulk::Change;
 use crate::hub::entity::Entity;
 use crate::hub::error::HubError;
 use crate::hub::registry::IdentityBody;
+use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
 
 type Answer = Result<Document, HubError>;
@@ -51,6 +53,19 @@ pub(super) async fn list_devices(State(hub): State<HubState>, uri: Uri) -> Answe
     };
     let devices = hub.devices(most).await?;
     Ok(Document::new(devices.iter().map(|(id, entity)| identity_document(id, entity)).collect()))
+}
+
+/// 200 if everything was done, else 400; the body says what wasn't, and why.
+pub(super) async fn change_many(
+    State(hub): State<HubState>,
+    JsonBody(changes): JsonBody<Vec<Change>>,
+) -> Result<Response, HubError> {
+    let result = hub.change_identities(changes).await?;
+    if result.errors.is_empty() {
+        Ok(Document::new(result.document()).into_response())
+    } else {
+        Ok(refusal(ErrorCode::BULK_FAILURE, &result.document()))
+    }
 }
 
 pub(super) async fn list_modules(State(hub): State<HubState>, Target(device): Target) -> Answer {

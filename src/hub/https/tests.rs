@@ -425,7 +425,6 @@ async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     let hub = Hub::start();
     hub.create("/devices/d").await;
     for (method, path) in [
-        ("POST", "/devices"),
         ("GET", "/configurations"),
         ("PUT", "/jobs/v2/job1"),
         ("GET", "/digitaltwins/d"),
