@@ -102,17 +102,22 @@ impl Error {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// The sentences of what caused it, nearest first.
+    pub fn causes(&self) -> impl Iterator<Item = String> + '_ {
+        std::iter::successors(self.source(), |&cause| cause.source()).map(sentence)
+    }
+}
+
+/// An error of ours prints its causes too, which follow anyway.
+fn sentence(cause: &(dyn StdError + 'static)) -> String {
+    cause.downcast_ref::<Error>().map_or_else(|| cause.to_string(), |error| error.message.clone())
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)?;
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        self.causes().try_for_each(|cause| write!(formatter, ": {cause}"))
     }
 }
 
@@ -125,5 +130,18 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let lost = Error::new(ErrorKind::ConnectionFailed, "no hub").caused_by(refused);
+        let late = Error::new(ErrorKind::Timeout, "too late").caused_by(lost);
+        assert_eq!(late.to_string(), "too late: no hub: connection refused");
     }
 }

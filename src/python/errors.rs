@@ -3,8 +3,6 @@
 //! `CoreError.args` is `(kind, message, causes)`: the kind as a word, the sentence, and the causes' sentences,
 //! nearest first. Public exceptions are made in Python, where the classes that programs know live.
 
-use std::error::Error as _;
-
 use pyo3::prelude::*;
 
 use crate::error::{Error, ErrorKind};
@@ -18,13 +16,7 @@ pub(super) fn to_python(error: &Error) -> PyErr {
 
 /// Kind, sentence and causes.
 pub(super) fn describe(error: &Error) -> (String, String, Vec<String>) {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        causes.push(next.to_string());
-        cause = next.source();
-    }
-    (kind_name(error.kind()), error.message().to_owned(), causes)
+    (kind_name(error.kind()), error.message().to_owned(), error.causes().collect())
 }
 
 fn kind_name(kind: ErrorKind) -> String {

@@ -40,7 +40,7 @@ pub(super) fn limit(timeout: Option<f64>) -> PyResult<Option<Duration>> {
 
 pub(super) fn seconds(number: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(number).map_err(|error| {
-        Error::new(ErrorKind::InvalidArgument, format!("a time of {number:e} s is not possible"))
+        Error::new(ErrorKind::InvalidArgument, format!("a time of {number:?} s is not possible"))
             .caused_by(error)
     })
 }
