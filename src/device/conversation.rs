@@ -156,7 +156,8 @@ impl Dialogue for Conversation<'_> {
         if self.outbound.is_drained() {
             return Err(Error::new(ErrorKind::Cancelled, "paused, and nothing is in flight"));
         }
-        self.intake.poll_blocked(context, self.outbound.is_blocked())
+        let is_blocked = self.outbound.poll_blocked(context);
+        self.intake.poll_blocked(context, is_blocked)
     }
 }
 

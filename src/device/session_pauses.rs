@@ -167,3 +167,22 @@ async fn a_hub_that_does_not_acknowledge_what_has_timed_out_is_left_for_another_
     assert_eq!(begin.elapsed().as_secs(), 9 + 1 + 10);
     assert_eq!(scene.hub().publish().await.payload, "waits for room");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_does_not_acknowledge_what_was_cancelled_is_left_for_another_connection() {
+    let mut scene = Scene::at(Online, |options| options.window = 3).await;
+    let calls = ["first", "second", "third"].map(|payload| scene.send(payload));
+    for _ in &calls {
+        scene.hub().publish().await;
+    }
+    let _waiting = scene.send("waits for room");
+    settle().await;
+    let begin = Instant::now();
+    // Each alone is no reason; nothing but the cancellations wakes the session.
+    for call in &calls[..2] {
+        call.abort();
+        settle().await;
+    }
+    scene.dialled().await.admit(true).await;
+    assert_eq!(begin.elapsed().as_secs(), 10);
+}

@@ -121,15 +121,19 @@ impl<P: PartialEq> Outbound<P> {
         self.paused && self.in_flight.is_empty()
     }
 
-    /// Whether requests wait for room in a window most of which is packets that nobody waits for any more.
-    #[must_use]
-    pub fn is_blocked(&self) -> bool {
-        let is_over = |sent: &InFlight<P>| sent.request.as_ref().is_none_or(is_abandoned);
+    /// Whether requests wait for room in a window most of which is packets that nobody waits for any more; if not,
+    /// `context` is woken when another caller is gone who may change that.
+    pub fn poll_blocked(&self, context: &mut Context<'_>) -> bool {
+        let mut is_over = |sent: &InFlight<P>| match &sent.request {
+            Some(Request { reply: Reply::Caller(promise), .. }) => promise.poll_abandoned(context),
+            Some(_) => false,
+            None => true,
+        };
         !self.paused
             && !self.queued.is_empty()
             && self.in_flight.len() >= self.window
             // Acknowledgements come in order: mostly one look is enough.
-            && self.in_flight.front().is_some_and(is_over)
+            && self.in_flight.front().is_some_and(&mut is_over)
             && self.in_flight.iter().filter(|sent| is_over(sent)).count() * 2 > self.window
     }
 
