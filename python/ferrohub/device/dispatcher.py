@@ -107,7 +107,7 @@ def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> B
             import asyncio
 
             asyncio.run(_awaited(result))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is reported
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises is reported, and its thread goes on
         return error
     return None
 

@@ -113,7 +113,7 @@ async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]])
         result, failure = None, None
         try:
             result = handler(*arguments())
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told where the handler was called
+        except BaseException as error:  # noqa: BLE001 - it is told where the handler was called
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(tell, result, failure)

@@ -258,13 +258,18 @@ def test_a_coroutine_handler_may_call_everything(hub: LocalHub, string: str) -> 
 
 
 @pytest.mark.parametrize("sdk", [sync, aio], ids=["sync", "aio"])
-def test_a_handler_that_exits_ends_nothing_that_others_need(sdk: Any, hub: LocalHub, string: str) -> None:
+@pytest.mark.parametrize(
+    "raised", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()], ids=repr
+)
+def test_a_handler_that_exits_ends_nothing_that_others_need(
+    sdk: Any, raised: BaseException, hub: LocalHub, string: str
+) -> None:
     received: queue.Queue[bytes] = queue.Queue()
     errors: queue.Queue[BaseException] = queue.Queue()
 
     def leave(message: Any) -> None:
         received.put(message.data)
-        sys.exit(3)
+        raise raised
 
     async def use() -> None:
         client = sdk.IoTHubDeviceClient.create_from_connection_string(string)
