@@ -16,6 +16,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from blob_peer import BLOCK_BLOB, ask_blob, put_blob
 from ferrohub import LocalHub
 from http_proxy import HttpProxy
+from recording_hub import Answer, RecordingHub, make_certificates
 from support import ROOT, run
 from x509_certificates import make_certificate, thumbprint
 
@@ -169,6 +170,16 @@ def test_a_hub_that_is_not_there_is_named(call: Call) -> None:
     text = f"HostName=localhost:{port};DeviceId=d;SharedAccessKey=Zm9vYmFy"
     with pytest.raises(ConnectionFailedError, match=f"Could not connect to IoTHub: .*localhost:{port}"):
         call(text, "get_storage_info_for_blob", {}, ("a",), 20)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Welcome</html>", b"\xff"])
+def test_an_answer_that_is_no_json_is_an_error_of_the_client(call: Call, tmp_path: Path, body: bytes) -> None:
+    certificates = make_certificates(tmp_path)
+    trust = {"server_verification_cert": certificates.ca.read_text()}
+    with RecordingHub(certificates, Answer(body=body)) as stranger:
+        text = f"HostName=localhost:{stranger.port};DeviceId=d;SharedAccessKey=Zm9vYmFy"
+        with pytest.raises(ClientError, match="Error in the IoTHub client: what was answered is no JSON"):
+            call(text, "get_storage_info_for_blob", trust, ("a",), 20)
 
 
 def test_a_call_after_shutdown_is_refused_as_all_are(client: IoTHubDeviceClient) -> None:
