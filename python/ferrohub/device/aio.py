@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 class GenericIoTHubClient(base.GenericIoTHubClient):
     """What the asyncio clients of devices and modules have in common."""
 
+    _logger_name = "azure.iot.device.iothub.aio.async_clients"
     _home: loops.Loop | None = None
 
     def _follow_news(self) -> Handlers:
@@ -65,7 +66,9 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
     @one_frame_async
     async def connect(self, timeout: float | None = base.CONNECT_TIMEOUT) -> None:
         """Connect; at once if connected."""
+        self._log("Connecting to Hub...")
         await self._run(self._core.connect(self._seconds(timeout)))
+        self._log("Successfully connected to Hub")
 
     @one_frame_async
     async def disconnect(self, timeout: float | None = base.TWIN_TIMEOUT) -> None:

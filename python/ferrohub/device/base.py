@@ -109,6 +109,8 @@ def _in_its_form(write: Callable[[Any], Written], value: Any) -> Written:
 class GenericIoTHubClient(AbstractIoTHubClient):
     """What clients of devices and modules have in common."""
 
+    _logger_name: str
+
     def __init__(self, core: DeviceClient) -> None:
         super().__init__(core)
         self._handlers: Handlers | None = None
@@ -123,6 +125,12 @@ class GenericIoTHubClient(AbstractIoTHubClient):
 
             self._handlers = handlers_of(self._core)
         return self._handlers
+
+    def _log(self, line: str) -> None:
+        """Log a line that programs look for, with the client's name, if the program logs anything."""
+        logging = sys.modules.get("logging")
+        if logging is not None:
+            logging.getLogger(self._logger_name).info("%s (%s)", line, self._core.client_id)
 
     def _seconds(self, timeout: float | None) -> float | None:
         """The time of a call: its own, that of the client, or the usual one. None waits without end."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class GenericIoTHubClient(base.GenericIoTHubClient):
     """What the synchronous clients of devices and modules have in common."""
 
+    _logger_name = "azure.iot.device.iothub.sync_clients"
+
     def __enter__(self: Client) -> Client:
         return self
 
@@ -43,7 +45,9 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         Raises OperationTimeout after `timeout` (seconds, 60; None: that of an attempt, also 60), ConnectionFailedError,
         CredentialError, ClientError.
         """
+        self._log("Connecting to Hub...")
         wait(self._core.connect(self._seconds(timeout)))
+        self._log("Successfully connected to Hub")
 
     @one_frame
     def disconnect(self, timeout: float | None = base.TWIN_TIMEOUT) -> None:

@@ -61,6 +61,14 @@ def test_a_loss_is_one_warning_with_its_reason_and_when_it_connects_again(
     assert not any(record.exc_info for record in caplog.records)
 
 
+def test_connect_is_in_the_log_in_the_official_words(sort: Sort, client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sort.run(client.connect())
+    name = sort.path.replace("/modules/", "/")
+    lines = [record.message for record in caplog.records if record.name.endswith("sync_clients")]
+    assert lines == [f"Connecting to Hub... ({name})", f"Successfully connected to Hub ({name})"]
+
+
 def test_attempts_that_fail_are_told_at_info_and_the_last_one_as_a_warning(
     sort: Sort, hub: LocalHub, caplog: pytest.LogCaptureFixture
 ) -> None:
