@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ferrohub.device.handlers import Done, Handler, Step
+    from ferrohub.device.handlers import Done, GiveBack, Handler, Step
 
 MOST_THREADS = 64
 IDLE_SECONDS = 10.0
@@ -89,7 +89,7 @@ class Dispatcher:
         """Any thread may start handlers."""
         function(*arguments)
 
-    def handle(self, steps: list[Step], done: Done) -> None:
+    def handle(self, steps: list[Step], done: Done, give_back: GiveBack) -> None:
         """Run handlers in a thread."""
         self._threads.run(lambda: done(_handle_all(steps)))
 

@@ -7,6 +7,7 @@ messages and methods up to four are handled at once.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Handler = Callable[..., Any]
     Step = tuple[Handler, Callable[[], tuple[Any, ...]]]
     Done = Callable[[list[BaseException]], None]
+    GiveBack = Callable[[], None]
 
     class Runner(Protocol):
         """Where the handlers of a client run."""
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
         def call(self, function: Callable[..., None], *arguments: Any) -> None:
             """Call a function of ours where it may start handlers."""
 
-        def handle(self, steps: list[Step], done: Done) -> None:
+        def handle(self, steps: list[Step], done: Done, give_back: GiveBack) -> None:
             """Start these calls, one after another, and return at once.
 
             Each is a handler and what makes its arguments. If it gives an awaitable, that is awaited too. At the end
-            `done` is called with what was raised.
+            `done` is called with what was raised. If they can't go on, `give_back` is called, at once: it does nothing
+            if arguments have been made.
             """
 
 
@@ -55,6 +58,8 @@ class Handlers:
         self._lock = threading.RLock()
         self._handlers: dict[str, Handler] = {}
         self._running = dict.fromkeys(AT_ONCE, 0)
+        # Taken from the core, and no handler has begun it: its event loop has ended.
+        self._given_back: dict[str, list[Any]] = {kind: [] for kind in MODELS}
 
     def settle(self, runner: Runner) -> None:
         """From now on run there. What is under way elsewhere does not count: an event loop that ended ends nothing."""
@@ -109,9 +114,11 @@ class Handlers:
                 running[kind] += 1
                 # Who is called is decided now: a handler that is removed gets what it was to get.
                 handlers = self._handlers.copy()
-            self._start(kind, self._steps(handlers, kind, item), running)
+            self._start(kind, self._steps(handlers, kind, item), running, item)
 
     def _take(self, kind: str) -> Any:
+        if self._given_back.get(kind):
+            return self._given_back[kind].pop(0)
         with translated():
             return self._core.take(kind, None)
 
@@ -124,7 +131,19 @@ class Handlers:
     def _listens_to_news(self) -> bool:
         return not self._handlers.keys() <= MODELS.keys()
 
-    def _start(self, kind: str, steps: list[Step], running: dict[str, int]) -> None:
+    def _start(self, kind: str, steps: list[Step], running: dict[str, int], item: Any) -> None:
+        begun = False
+
+        def begin(make: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+            nonlocal begun
+            begun = True
+            return make()
+
+        def give_back() -> None:
+            if kind in MODELS and not begun:
+                with self._lock:
+                    self._given_back[kind].append(item)
+
         def end() -> None:
             with self._lock:
                 running[kind] -= 1
@@ -136,7 +155,8 @@ class Handlers:
             self.pump(kind)
 
         if steps:
-            self._runner.handle(steps, done)
+            noted: list[Step] = [(handler, functools.partial(begin, make)) for handler, make in steps]
+            self._runner.handle(noted, done, give_back)
         else:  # no thread for a line in the log
             end()
 
@@ -190,7 +210,7 @@ class Handlers:
         if handler is None:
             _warn(error)
         else:
-            self._runner.handle([(handler, lambda: (error,))], done)
+            self._runner.handle([(handler, lambda: (error,))], done, give_back=lambda: None)
 
 
 def _warn(error: BaseException) -> None:

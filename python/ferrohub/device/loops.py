@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from ferrohub.device.handlers import Done, Handler, Step
+    from ferrohub.device.handlers import Done, GiveBack, Handler, Step
 
 PAUSE_AFTER_CANCELLATION = 0.5
 """Seconds."""
@@ -64,17 +64,18 @@ class Loop(EventLoop):
             with contextlib.suppress(RuntimeError):  # it is closed
                 loop.call_soon_threadsafe(function, *arguments)
 
-    def handle(self, steps: list[Step], done: Done) -> None:
+    def handle(self, steps: list[Step], done: Done, give_back: GiveBack) -> None:
         """Run handlers in a task of the loop. Cancelled, or ended with the loop, it has no failures."""
-        self.call(self._begin, steps, done)
+        self.call(self._begin, steps, done, give_back)
 
-    def _begin(self, steps: list[Step], done: Done) -> None:
+    def _begin(self, steps: list[Step], done: Done, give_back: GiveBack) -> None:
         loop = asyncio.get_running_loop()
 
         def ended(task: asyncio.Task[list[BaseException]]) -> None:
             self._tasks.discard(task)
             if task.cancelled():
-                # Most often the loop is ending: what comes next is for another one.
+                # Most often the loop is ending: what comes next is for another one, and what has not begun.
+                give_back()
                 loop.call_later(PAUSE_AFTER_CANCELLATION, done, [])
             else:
                 done([] if task.exception() else task.result())
@@ -104,6 +105,7 @@ async def _failure_of(handler: Handler, arguments: Callable[[], tuple[Any, ...]]
 async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]]) -> BaseException | None:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+    made = arguments()  # here: from now on the handler has begun
 
     def tell(result: Any, failure: BaseException | None) -> None:
         if not ended.done():
@@ -112,7 +114,7 @@ async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]])
     def work() -> None:
         result, failure = None, None
         try:
-            result = handler(*arguments())
+            result = handler(*made)
         except BaseException as error:  # noqa: BLE001 - it is told where the handler was called
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -314,6 +314,33 @@ def test_one_client_works_in_two_event_loops_one_after_the_other(back: Back) -> 
     asyncio.run(client.shutdown())
 
 
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_what_no_handler_has_begun_when_its_loop_ends_is_for_the_next_loop(back: Back, kind: str) -> None:
+    client: Any = aio.IoTHubDeviceClient.create_from_connection_string(back.connection_string)
+    received: queue.Queue[bytes] = queue.Queue()
+
+    async def handle(message: Message) -> None:
+        received.put(message.data)
+
+    client.on_message_received = handle if kind == "coroutine" else lambda message: received.put(message.data)
+
+    async def end_when_it_has_come() -> None:
+        await client.connect()
+        back.hub.send_c2d_message("d", "x")
+        # The loop stands still meanwhile, and ends with the turn in which it hears of the message.
+        while back.registry.get_device("d").cloud_to_device_message_count:
+            pass
+
+    async def use() -> bytes:
+        await client.connect()
+        return await asyncio.to_thread(received.get, True, SECONDS)
+
+    asyncio.run(end_when_it_has_come())
+    assert received.empty()
+    assert asyncio.run(use()) == b"x"
+    asyncio.run(client.shutdown())
+
+
 def test_a_message_from_the_cloud_arrives_with_its_properties(back: Back, client: IoTHubDeviceClient) -> None:
     received: queue.Queue[Any] = queue.Queue()
     client.on_message_received = received.put
