@@ -161,10 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.reading = (self.reading * 2).min(BUFFER);
         }
         if read == 0 {
-            return Poll::Ready(Err(Error::new(
-                ErrorKind::ConnectionDropped,
-                "the hub closed the connection",
-            )));
+            return Poll::Ready(Err(closed()));
         }
         self.last_received = Instant::now();
         Poll::Ready(Ok(()))
@@ -251,7 +248,15 @@ pub fn acknowledge(publish: &Publish, output: &mut BytesMut) -> Result<()> {
     encoded.map(drop).map_err(malformed)
 }
 
+fn closed() -> Error {
+    Error::new(ErrorKind::ConnectionDropped, "the hub closed the connection")
+}
+
 fn lost(error: io::Error) -> Error {
+    // Without a farewell of TLS, as when its process was killed: what rustls says of it is for its own users.
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return closed();
+    }
     Error::new(ErrorKind::ConnectionDropped, "the connection to the hub was lost").caused_by(error)
 }
 
@@ -385,5 +390,11 @@ mod tests {
         let (mut link, mut hub) = link(64);
         hub.write_all(&[0x00, 0x01, 0x00]).await.unwrap();
         assert_eq!(link.next_packet().await.unwrap_err().kind(), ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn a_hub_that_is_killed_has_closed_the_connection() {
+        let killed = io::Error::new(io::ErrorKind::UnexpectedEof, "no close_notify: https://docs.rs/rustls/");
+        assert_eq!(lost(killed).to_string(), "the hub closed the connection");
     }
 }
