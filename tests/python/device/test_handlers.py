@@ -310,7 +310,12 @@ def test_one_client_works_in_two_event_loops_one_after_the_other(back: Back) -> 
     assert asyncio.run(desire_and_wait()) == 2
     back.desire(between="the loops")
     assert asyncio.run(desire_and_wait()) == 3
-    assert versions.get(timeout=SECONDS) == 4
+
+    async def wait() -> int:
+        await client.connect()
+        return await asyncio.to_thread(versions.get, True, SECONDS)
+
+    assert asyncio.run(wait()) == 4
     asyncio.run(client.shutdown())
 
 
