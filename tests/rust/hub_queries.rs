@@ -1,6 +1,6 @@
 //! Queries of the local hub: the table of `tests/golden/queries.json`, in which every query has its source, and paging.
 
-use ferrohub::hub::query::Page;
+use ferrohub::hub::query::{Condition, Page};
 use ferrohub::hub::registry::{IdentityBody, IfMatch};
 use ferrohub::hub::twins::TwinWrite;
 use ferrohub::hub::{HubError, HubSettings, HubState};
@@ -204,6 +204,39 @@ async fn a_query_has_at_most_8192_characters_and_long_chains_are_no_depth() {
     assert_eq!(hub.query_twins(&padded(8192), 100, None).await.unwrap().rows.len(), 1);
     let error = refusal(&hub, &padded(8193)).await;
     assert_eq!(error.message(), "BadRequest: The query has 8193 characters, and at most 8192 are allowed.");
+}
+
+#[tokio::test]
+async fn a_condition_alone_is_read_as_behind_where_and_a_star_is_fulfilled_by_every_device() {
+    let hub = empty_hub();
+    for (name, site) in [("lamp", "north"), ("fan", "south")] {
+        let id = create(&hub, name).await;
+        fill(&hub, &id, json!({ "tags": { "site": site } }), None).await;
+    }
+    for (condition, expected) in [
+        ("tags.site = 'north'", [true, false]),
+        (" deviceId IN ['fan', 'lamp']\n", [true, true]),
+        ("devices.tags.site != 'north'", [false, true]),
+        (" * ", [true, true]),
+    ] {
+        let condition = Condition::read(condition).unwrap();
+        for (name, expected) in ["lamp", "fan"].into_iter().zip(expected) {
+            let id = IdentityId::parse(name).unwrap();
+            let entity = hub.twin(&id).await.unwrap();
+            assert_eq!(condition.holds(&id, &entity), expected, "{name}: {condition:?}");
+        }
+    }
+    for (condition, says) in [
+        ("", "at character 1"),
+        ("tags.site =", "at character 12"),
+        ("tags.site = 'north' GROUP BY tags.site", "the end of the condition, at character 21"),
+        ("SELECT * FROM devices", "at character 1"),
+        ("devices.jobs.jobId = 'j'", "it reads from devices"),
+    ] {
+        let refused = Condition::read(condition).unwrap_err();
+        assert_eq!(refused.code().name(), "ArgumentInvalid");
+        assert!(refused.message().to_lowercase().contains(says), "{condition}: {refused}");
+    }
 }
 
 #[tokio::test]

@@ -64,6 +64,12 @@ pub(super) fn query(input: &mut Input<'_>) -> ModalResult<Query> {
         .parse_next(input)
 }
 
+/// A condition that stands for itself, without SELECT and WHERE.
+pub(super) fn whole_condition(input: &mut Input<'_>) -> ModalResult<Expression> {
+    let end = cut_err(eof).context(expected("an operator or the end of the condition"));
+    delimited(multispace0, cut_err(condition), end).parse_next(input)
+}
+
 fn collection(input: &mut Input<'_>) -> ModalResult<Collection> {
     let part = preceded('.', name);
     token((name, opt(part)))

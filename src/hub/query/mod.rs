@@ -19,10 +19,11 @@ mod words;
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
-use winnow::Parser;
 use winnow::error::{ContextError, StrContext};
+use winnow::prelude::*;
 
 use super::HubState;
+use super::entity::Entity;
 use super::error::HubError;
 use super::twin_document::twin_document;
 use crate::protocol::error_code::ErrorCode;
@@ -30,7 +31,7 @@ use crate::protocol::identity::IdentityId;
 use continuation::Continuation;
 use evaluate::Document;
 use groups::Groups;
-use syntax::{Collection, Column, Content, Query, Selection};
+use syntax::{Collection, Column, Content, Expression, Query, Selection};
 use words::{Input, Refusal};
 
 /// Longest query, in characters.
@@ -48,6 +49,13 @@ pub struct Page {
     /// Asks for the next page; none if this is the last.
     pub continuation: Option<String>,
 }
+
+/// What a device has to be like: a condition that is read once and held against many.
+#[derive(Clone, Debug)]
+pub struct Condition(
+    /// None is fulfilled by every device.
+    Option<Expression>,
+);
 
 /// The rows of one page, each with the name that the next page could begin after.
 struct Rows {
@@ -145,23 +153,30 @@ impl HubState {
     }
 }
 
+impl Condition {
+    /// Read a condition; a query would have it behind `SELECT * FROM devices WHERE`.
+    ///
+    /// # Errors
+    /// 400 if it can't be read; 501 for what this hub hasn't.
+    pub fn read(text: &str) -> Result<Self, HubError> {
+        if text.trim() == "*" {
+            return Ok(Self(None));
+        }
+        let condition = parse(grammar::whole_condition, text)?;
+        rules::check_condition(&condition).map_err(|refusal| refused(&refusal))?;
+        Ok(Self(Some(condition)))
+    }
+
+    /// Whether it is true of this device.
+    #[must_use]
+    pub fn holds(&self, id: &IdentityId, entity: &Entity) -> bool {
+        self.0.as_ref().is_none_or(|condition| Document { id, entity }.fulfils(condition))
+    }
+}
+
 /// Read a query and check it.
 fn read(text: &str) -> Result<Query, HubError> {
-    let length = text.chars().count();
-    if length > LONGEST {
-        return Err(malformed(&format!(
-            "the query has {length} characters, and at most {LONGEST} are allowed"
-        )));
-    }
-    let input = Input { input: text, state: 0 };
-    let query = grammar::query.parse(input).map_err(|error| {
-        let position = text[..error.offset()].chars().count() + 1;
-        let cause = error.inner().cause().and_then(|cause| cause.downcast_ref::<Refusal>());
-        match cause {
-            Some(refusal) => refused(refusal),
-            None => malformed(&format!("{}, at character {position}", expectation(error.inner()))),
-        }
-    })?;
+    let query = parse(grammar::query, text)?;
     rules::check(&query).map_err(|refusal| refused(&refusal))?;
     match query.from {
         Collection::Jobs => Err(refused(&Refusal::NotImplemented(
@@ -169,6 +184,25 @@ fn read(text: &str) -> Result<Query, HubError> {
         ))),
         Collection::Devices | Collection::Modules => Ok(query),
     }
+}
+
+/// Read the whole text, or say where it can't be read and why.
+fn parse<O>(mut grammar: fn(&mut Input<'_>) -> ModalResult<O>, text: &str) -> Result<O, HubError> {
+    let length = text.chars().count();
+    if length > LONGEST {
+        return Err(malformed(&format!(
+            "the query has {length} characters, and at most {LONGEST} are allowed"
+        )));
+    }
+    let input = Input { input: text, state: 0 };
+    grammar.parse(input).map_err(|error| {
+        let position = text[..error.offset()].chars().count() + 1;
+        let cause = error.inner().cause().and_then(|cause| cause.downcast_ref::<Refusal>());
+        match cause {
+            Some(refusal) => refused(refusal),
+            None => malformed(&format!("{}, at character {position}", expectation(error.inner()))),
+        }
+    })
 }
 
 /// What the innermost parser that says so expected.

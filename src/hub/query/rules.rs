@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::syntax::{Collection, Column, Content, Path, Query, Root, Selection};
+use super::syntax::{Collection, Column, Content, Expression, Path, Query, Root, Selection};
 use super::words::Refusal;
 
 /// Refuse a query that IoT Hub would refuse, or whose answer could be wrong.
@@ -19,6 +19,11 @@ pub(super) fn check(query: &Query) -> Result<(), Refusal> {
             check_names(columns)
         }
     }
+}
+
+/// Refuse a condition on devices that IoT Hub would refuse.
+pub(super) fn check_condition(condition: &Expression) -> Result<(), Refusal> {
+    condition.paths().into_iter().try_for_each(|path| check_path(path, Collection::Devices))
 }
 
 fn malformed(text: impl Into<String>) -> Refusal {
