@@ -185,7 +185,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
-    use crate::hub::entity::{Status, SymmetricKeys};
+    use crate::hub::entity::SymmetricKeys;
 
     const NOW: u64 = 1_700_000_000;
 
@@ -256,18 +256,7 @@ mod tests {
     fn a_scope_covers_whole_segments_whatever_their_case_and_encoding() {
         let access = access();
         let keys = SymmetricKeys { primary: "Zm9vYmFy".into(), secondary: STANDARD.encode("other") };
-        let identity = Identity {
-            generation_id: "1".into(),
-            revision: 1,
-            status: Status::Enabled,
-            status_reason: None,
-            status_updated: None,
-            authentication: Authentication::Sas(keys),
-            iot_edge: false,
-            device_scope: None,
-            parent_scopes: Vec::new(),
-            managed_by: None,
-        };
+        let identity = Identity::new("1".into(), Authentication::Sas(keys));
         let resource = ["devices", "dev#1", "modules", "m"];
         let check = |key: &str, scope: &str| {
             let text = SasKey::from_base64(key).unwrap().device_token(scope, NOW + 1);

@@ -25,7 +25,7 @@ static DATA_FILE: Sort = Sort {
     record: "hub",
     in_use: "stop that hub, or choose another file",
     damaged: "restore it from a copy, or move it away to begin with an empty hub",
-    schema: 1,
+    schema: 2,
 };
 const ENTITIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entities");
 const RECORDS: TableDefinition<'_, &str, &str> = TableDefinition::new("records");
@@ -86,6 +86,14 @@ impl DataFile {
     #[cfg(test)]
     pub(super) fn of(path: &Path, database: Database) -> Self {
         Self { path: path.to_owned(), database }
+    }
+
+    /// Write down that no older hub can read the file, if its record doesn't say so yet.
+    pub(super) fn claim_format(&self, record: &HubRecord) -> Result<()> {
+        if record.schema == DATA_FILE.schema {
+            return Ok(());
+        }
+        self.claim(&HubRecord { schema: DATA_FILE.schema, ..record.clone() })
     }
 
     /// Write down whose file it is.
@@ -357,6 +365,21 @@ mod tests {
         let (file, ..) = DataFile::open(&path).unwrap();
         file.claim(&record(DATA_FILE.schema + 1)).unwrap();
         drop(file);
-        assert!(DataFile::open(&path).is_err_and(|error| error.to_string().contains("has format 2")));
+        assert!(DataFile::open(&path).is_err_and(|error| error.to_string().contains("has format 3")));
+    }
+
+    #[test]
+    fn a_file_of_an_older_hub_is_read_and_is_a_newer_ones_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        let (file, ..) = DataFile::open(&path).unwrap();
+        file.claim(&record(1)).unwrap();
+        drop(file);
+        let (file, old, stored) = DataFile::open(&path).unwrap();
+        assert_eq!((old.as_ref().unwrap().schema, stored.state.len()), (1, 200));
+        file.claim_format(&old.unwrap()).unwrap();
+        drop(file);
+        let (_, new, stored) = DataFile::open(&path).unwrap();
+        assert_eq!((new.unwrap().schema, stored.state.len()), (DATA_FILE.schema, 200));
     }
 }

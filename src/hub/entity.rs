@@ -79,6 +79,8 @@ pub enum Authentication {
     SelfSigned(Thumbprints),
     /// By a certificate that a known authority signed.
     CertificateAuthority,
+    /// In no way: it can't connect.
+    None,
 }
 
 /// Two keys in base64. `Debug` never shows them.
@@ -116,6 +118,23 @@ pub struct Presence {
 }
 
 impl Identity {
+    /// An enabled identity of which nothing more is known; the counter of its `ETag` is still to be set.
+    #[must_use]
+    pub fn new(generation_id: String, authentication: Authentication) -> Self {
+        Self {
+            generation_id,
+            revision: 0,
+            status: Status::Enabled,
+            status_reason: None,
+            status_updated: None,
+            authentication,
+            iot_edge: false,
+            device_scope: None,
+            parent_scopes: Vec::new(),
+            managed_by: None,
+        }
+    }
+
     /// The `ETag` without quotes: base64 of the counter in decimal.
     #[must_use]
     pub fn etag(&self) -> String {
@@ -124,6 +143,18 @@ impl Identity {
 }
 
 impl Entity {
+    /// An identity with an empty twin, that nobody has heard of.
+    #[must_use]
+    pub fn new(identity: Identity, unix_millis: u64) -> Self {
+        Self {
+            identity,
+            twin: Twin::new(unix_millis),
+            subscriptions: BTreeMap::new(),
+            messages: MessageQueue::default(),
+            presence: Presence::default(),
+        }
+    }
+
     /// The twin's `ETag` without quotes: base64 of the counter's eight bytes.
     #[must_use]
     pub fn twin_etag(&self) -> String {
@@ -139,6 +170,7 @@ impl Authentication {
             Self::Sas(_) => "sas",
             Self::SelfSigned(_) => "selfSigned",
             Self::CertificateAuthority => "certificateAuthority",
+            Self::None => "none",
         }
     }
 }

@@ -4,9 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::entity::{Authentication, Status, SymmetricKeys, Thumbprints};
+use super::edge::Scopes;
+use super::entity::{Authentication, Identity, Status, SymmetricKeys, Thumbprints};
 use super::error::HubError;
 use super::keys::new_key;
+use crate::protocol::identity::IdentityId;
 
 /// How long keys may be, in bytes.
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
@@ -65,6 +67,38 @@ struct ThumbprintBody {
     primary_thumbprint: Option<String>,
     #[serde(alias = "SecondaryThumbprint")]
     secondary_thumbprint: Option<String>,
+}
+
+impl IdentityBody {
+    /// Whether it is to be an IoT Edge device.
+    pub(super) fn iot_edge(&self) -> bool {
+        self.capabilities.as_ref().is_some_and(|capabilities| capabilities.iot_edge)
+    }
+
+    /// The identity that the body describes, given what it was before; its revision and times are the caller's.
+    pub(super) fn into_identity(
+        self,
+        id: &IdentityId,
+        generation_id: String,
+        before: Option<&Identity>,
+    ) -> Result<Identity, HubError> {
+        if id.module.is_some() {
+            let authentication = self.authentication.unwrap_or_default().into_authentication(true)?;
+            let identity = Identity::new(generation_id, authentication);
+            return Ok(Identity { managed_by: self.managed_by, ..identity });
+        }
+        let scopes = Scopes::of(&self, &id.device, &generation_id, before)?;
+        let iot_edge = self.iot_edge();
+        let authentication = self.authentication.unwrap_or_default().into_authentication(false)?;
+        Ok(Identity {
+            status: self.status.unwrap_or_default(),
+            status_reason: self.status_reason,
+            iot_edge,
+            device_scope: scopes.own,
+            parent_scopes: scopes.parents,
+            ..Identity::new(generation_id, authentication)
+        })
+    }
 }
 
 impl AuthenticationBody {

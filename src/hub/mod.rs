@@ -2,7 +2,7 @@
 //!
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
-//! - `registry`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
+//! - `registry`, `edge`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
 //!   [`HubState`]; [`query`]: finding them.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
@@ -21,6 +21,7 @@ pub mod control;
 mod counters;
 mod data_file;
 pub mod dps;
+mod edge;
 mod endpoint;
 pub mod entity;
 pub mod error;
@@ -29,6 +30,7 @@ pub mod https;
 mod identity_body;
 mod journal;
 mod keys;
+pub mod limits;
 mod listen;
 pub mod message_queue;
 pub mod messages;
@@ -66,6 +68,7 @@ use connections::Connections;
 use data_file::{DataFile, HubRecord, Stored};
 use faults::Faults;
 use journal::Journal;
+use limits::Limits;
 use store::Store;
 use telemetry::{Log, Telemetry, TelemetryMessage};
 use uploads::Uploads;
@@ -86,6 +89,8 @@ pub struct HubSettings {
     pub data: Option<PathBuf>,
     /// What tells it the time.
     pub clock: Clock,
+    /// How much it holds.
+    pub limits: Limits,
     /// Who is told what happens.
     pub notices: Notices,
 }
@@ -99,6 +104,7 @@ impl Default for HubSettings {
             owner_key: OwnerKey::WellKnown,
             data: None,
             clock: Clock::system(),
+            limits: Limits::default(),
             notices: Notices::default(),
         }
     }
@@ -113,6 +119,8 @@ pub struct HubState {
     pub access: Arc<Access>,
     /// What tells the time.
     pub clock: Clock,
+    /// How much the hub holds.
+    pub limits: Limits,
     /// All devices and modules.
     pub store: Store,
     /// Who is connected now.
@@ -146,6 +154,7 @@ impl HubState {
             address: settings.address.as_str().into(),
             access: Arc::new(Access::new(&record.host_name, &record.owner_key)?),
             clock: settings.clock.clone(),
+            limits: settings.limits,
             store,
             connections: Connections::default(),
             counters: Arc::default(),
@@ -177,7 +186,9 @@ impl HubSettings {
     fn open_store(&self, path: &Path, new: HubRecord) -> Result<(Store, Log, HubRecord)> {
         let (file, record, Stored { state, telemetry }) = DataFile::open(path)?;
         let record = if let Some(record) = record {
-            self.own(record, path)?
+            let record = self.own(record, path)?;
+            file.claim_format(&record)?;
+            record
         } else {
             file.claim(&new)?;
             new

@@ -4,26 +4,22 @@
 //! what the body leaves out is made anew, keys too.
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry>
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::HubState;
-use super::entity::{Entity, Identity, Presence, Status};
+use super::edge;
+use super::entity::{Entity, Identity, Status};
 use super::error::{Form, HubError};
 pub use super::identity_body::IdentityBody;
 use super::keys::random_bytes;
-use super::message_queue::MessageQueue;
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
 use crate::protocol::timestamp::ticks;
-use crate::protocol::twin::Twin;
 
-const MOST_IDENTITIES: usize = 1_000_000;
-const MOST_MODULES: usize = 50;
 /// Most devices in one answer.
 const LARGEST_PAGE: usize = 1000;
 const LONGEST_STATUS_REASON: usize = 128;
@@ -148,7 +144,7 @@ impl HubState {
         let now = self.clock.unix_millis();
         check_parent(transaction.before(), id)?;
         match (transaction.copy(id), if_match) {
-            (None, None) => create(transaction, id, body, now),
+            (None, None) => self.create_in(transaction, id, body, now),
             (Some(_), None) => Err(self.already_exists(id)),
             (None, Some(_)) => Err(HubError::not_found(id)),
             (Some(entity), Some(condition)) => {
@@ -156,6 +152,43 @@ impl HubState {
                 self.update(transaction, id, entity, body, now)
             }
         }
+    }
+
+    /// Add a device or module, or put a new one in its place.
+    pub(super) fn create_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        body: IdentityBody,
+        now: u64,
+    ) -> Result<Arc<Entity>, HubError> {
+        let identity = body.into_identity(id, new_generation(now), None)?;
+        self.make_runtime_modules(transaction, id, &identity, now)?;
+        Ok(transaction.put(id.clone(), newborn(identity, now)))
+    }
+
+    /// Make the modules that an Edge device lacks, if there is room for them and for the identity itself.
+    fn make_runtime_modules(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        identity: &Identity,
+        now: u64,
+    ) -> Result<(), HubError> {
+        let before = transaction.before();
+        let runtime = edge::missing_modules(before, id, identity);
+        let itself = usize::from(before.get(id).is_none());
+        if runtime.len() + itself > 0 {
+            self.limits.check_identities(before.len() + runtime.len() + itself)?;
+        }
+        let modules = runtime.len() + if id.module.is_some() { itself } else { 0 };
+        if modules > 0 {
+            self.limits.check_modules(&id.device, before.modules(id).count() + modules)?;
+        }
+        for module in runtime {
+            transaction.put(module, edge::runtime_module(now));
+        }
+        Ok(())
     }
 
     fn update(
@@ -167,8 +200,12 @@ impl HubState {
         now: u64,
     ) -> Result<Arc<Entity>, HubError> {
         let before = &entity.identity;
-        let mut identity = body.into_identity(id, before.generation_id.clone())?;
+        let mut identity = body.into_identity(id, before.generation_id.clone(), Some(before))?;
         identity.revision = before.revision + 1;
+        self.make_runtime_modules(transaction, id, &identity, now)?;
+        if before.iot_edge && !identity.iot_edge {
+            self.remove_runtime_modules(transaction, id)?;
+        }
         let status_changed = identity.status != before.status;
         identity.status_updated = if status_changed { Some(now) } else { before.status_updated };
         if identity.status == Status::Disabled {
@@ -199,6 +236,7 @@ impl HubState {
         id: &IdentityId,
         condition: &IfMatch,
     ) -> Result<(), HubError> {
+        edge::check_not_of_runtime(id)?;
         let before = transaction.before();
         check_parent(before, id)?;
         let entity = before.get(id).ok_or_else(|| HubError::not_found(id))?;
@@ -236,57 +274,16 @@ impl HubState {
     }
 }
 
-/// Add a device or module, or put a new one in its place.
-pub(super) fn create(
-    transaction: &mut Transaction<'_>,
-    id: &IdentityId,
-    body: IdentityBody,
-    now: u64,
-) -> Result<Arc<Entity>, HubError> {
-    check_limits(transaction.before(), id)?;
-    // Below the clock's milliseconds the ticks are random: deleted and created again within one,
-    // an identity still gets another generation.
-    let generation = ticks(now) + random_number() % 10_000;
-    let mut identity = body.into_identity(id, generation.to_string())?;
-    identity.revision = 100_000_000 + random_number() % 900_000_000;
-    let entity = Entity {
-        identity,
-        twin: Twin::new(now),
-        subscriptions: BTreeMap::new(),
-        messages: MessageQueue::default(),
-        presence: Presence::default(),
-    };
-    Ok(transaction.put(id.clone(), entity))
+/// Ticks of this moment. Below the clock's milliseconds they are random: deleted and created again within one, an
+/// identity still gets another generation.
+pub(super) fn new_generation(now: u64) -> String {
+    (ticks(now) + random_number() % 10_000).to_string()
 }
 
-impl IdentityBody {
-    /// The identity that the body describes; revision and times are the caller's.
-    fn into_identity(self, id: &IdentityId, generation_id: String) -> Result<Identity, HubError> {
-        let of_module = id.module.is_some();
-        let iot_edge = self.capabilities.is_some_and(|capabilities| capabilities.iot_edge);
-        let device_scope = if iot_edge {
-            Some(format!("ms-azure-iot-edge://{}-{generation_id}", id.device))
-        } else {
-            self.device_scope.filter(|_| !of_module)
-        };
-        let parent_scopes = if iot_edge {
-            self.parent_scopes.unwrap_or_default()
-        } else {
-            device_scope.iter().cloned().collect()
-        };
-        Ok(Identity {
-            generation_id,
-            revision: 0,
-            status: self.status.filter(|_| !of_module).unwrap_or_default(),
-            status_reason: self.status_reason.filter(|_| !of_module),
-            status_updated: None,
-            authentication: self.authentication.unwrap_or_default().into_authentication(of_module)?,
-            iot_edge,
-            device_scope,
-            parent_scopes,
-            managed_by: self.managed_by,
-        })
-    }
+/// The entity of a new identity, whose `ETag`s are none of those that an earlier one had.
+pub(super) fn newborn(mut identity: Identity, now: u64) -> Entity {
+    identity.revision = 100_000_000 + random_number() % 900_000_000;
+    Entity::new(identity, now)
 }
 
 fn check_body(id: &IdentityId, body: &IdentityBody) -> Result<(), HubError> {
@@ -306,10 +303,7 @@ fn check_body(id: &IdentityId, body: &IdentityBody) -> Result<(), HubError> {
     if differs(&body.module_id, module) {
         return Err(HubError::invalid("The moduleId of the body is not that of the address."));
     }
-    if module.starts_with('$') {
-        return Err(HubError::invalid("Module ids that begin with '$' are the hub's own."));
-    }
-    Ok(())
+    edge::check_not_of_runtime(id)
 }
 
 /// Modules can't be reached through a device that is missing or disabled; IoT Hub says 401 then.
@@ -320,18 +314,6 @@ fn check_parent(state: &State, id: &IdentityId) -> Result<(), HubError> {
 fn check_usable(state: &State, device: &IdentityId) -> Result<(), HubError> {
     let usable = state.get(device).is_some_and(|device| device.identity.status == Status::Enabled);
     if usable { Ok(()) } else { Err(HubError::unauthorized()) }
-}
-
-fn check_limits(state: &State, id: &IdentityId) -> Result<(), HubError> {
-    if state.len() >= MOST_IDENTITIES {
-        let message = format!("The hub holds at most {MOST_IDENTITIES} devices and modules.");
-        return Err(HubError::new(ErrorCode::TOO_MANY_DEVICES, message));
-    }
-    if id.module.is_some() && state.modules(id).count() >= MOST_MODULES {
-        let message = format!("Device {} holds at most {MOST_MODULES} modules.", id.device);
-        return Err(HubError::new(ErrorCode::TOO_MANY_MODULES, message));
-    }
-    Ok(())
 }
 
 fn check_revision(identity: &Identity, condition: &IfMatch) -> Result<(), HubError> {

@@ -17,6 +17,7 @@ use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
 use super::keys::OwnerKey;
+use super::limits::Limits;
 use super::listen::{Ports, Reach};
 use super::notices::Notices;
 use super::telemetry::TelemetryMessage;
@@ -49,6 +50,8 @@ pub struct HubOptions {
     pub key: OwnerKey,
     /// Time, for tokens and timestamps.
     pub clock: Clock,
+    /// How much the hub holds.
+    pub limits: Limits,
     /// The folder for the CA, in place of [`home::data_dir`], where clients look for it.
     pub home: Option<PathBuf>,
     /// Who is told what happens.
@@ -95,6 +98,7 @@ impl Hub {
             owner_key: key,
             data: options.data.clone(),
             clock: options.clock.clone(),
+            limits: options.limits,
             notices: options.notices.clone(),
         })?;
         let (stopping, stop) = watch::channel(false);

@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_connects_as_a_module_of_the_runtime_of_iot_edge_with_a_key() {
+        let hub = hub().await;
+        put(&hub, "d", r#"{"capabilities":{"iotEdge":true}}"#).await;
+        let refused = hub.authenticate_device(
+            "d/$edgeAgent",
+            "localhost/d/$edgeAgent/?api-version=2021-04-12",
+            Proof::Token(&key(&hub, "d").device_token("localhost/devices/d", NOW + 60)),
+        );
+        assert_eq!(refused, Err(ConnectRefusal::Unauthorized("the identity doesn't use keys")));
+    }
+
+    #[tokio::test]
     async fn a_policy_for_devices_lets_any_of_them_in_and_others_do_not() {
         let hub = hub().await;
         let owner = SasKey::from_base64(hub.access.owner_key()).unwrap();

@@ -50,6 +50,25 @@ def identities(registry: IoTHubRegistryManager) -> Iterator[Step]:
     yield "by an authority", lambda: registry.create_device_with_certificate_authority("ca", "enabled")
     yield "an edge device", lambda: registry.create_device_with_sas("edge", KEY, OTHER_KEY, "enabled", iot_edge=True)
     yield "its modules", lambda: sorted(module.module_id for module in registry.get_modules("edge"))
+    yield "its agent", lambda: registry.get_module("edge", "$edgeAgent")
+    yield "its agent's twin", lambda: registry.update_module_twin("edge", "$edgeAgent", desired(modules={}))
+    yield "a module of the hub's own name", lambda: registry.create_module_with_sas("edge", "$mine", "", "", "")
+    yield (
+        "an edge device without its scope",
+        lambda: registry.update_device_with_sas("edge", None, KEY, OTHER_KEY, "enabled", iot_edge=True),
+    )
+    yield (
+        "an edge device with it",
+        lambda: registry.update_device_with_sas(
+            "edge", None, KEY, OTHER_KEY, "enabled", iot_edge=True, device_scope=registry.get_device("edge").device_scope
+        ),
+    )
+    yield (
+        "a child of it",
+        lambda: registry.create_device_with_sas(
+            "leaf", KEY, OTHER_KEY, "enabled", device_scope=registry.get_device("edge").device_scope
+        ),
+    )
     yield "a bad name", lambda: registry.create_device_with_sas("a b", "", "", "enabled")
     yield "a bad status", lambda: registry.create_device_with_sas("e", "", "", "flying")
     yield "a bad key", lambda: registry.create_device_with_sas("e", "no key", "no key", "enabled")

@@ -10,7 +10,6 @@ use crate::hub::HubState;
 use crate::hub::entity::{Authentication, Entity};
 use crate::hub::error::HubError;
 use crate::hub::identity_body::IdentityBody;
-use crate::hub::registry;
 use crate::hub::store::{State, Transaction};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::timestamp::timestamp;
@@ -104,7 +103,7 @@ impl Registration {
 pub(super) fn describe_attestation(enrolled: &Enrolled) -> (&'static str, Value) {
     let kind = match enrolled.authentication {
         Authentication::Sas(_) => "symmetricKey",
-        Authentication::SelfSigned(_) | Authentication::CertificateAuthority => "x509",
+        _ => "x509",
     };
     let group =
         enrolled.enrollment.terms.group.then(|| json!({ "enrollmentGroupId": enrolled.enrollment.id }));
@@ -160,7 +159,7 @@ impl HubState {
     ) -> Result<&'static str, HubError> {
         let Before { registration, entity } = before;
         let Some(entity) = entity else {
-            create(transaction, id, enrolled, now)?;
+            self.create_enrolled(transaction, id, enrolled, now)?;
             return Ok("initialAssignment");
         };
         if registration.is_none() {
@@ -176,7 +175,7 @@ impl HubState {
             }
             Reprovision::Reset => {
                 self.close_connections(transaction, id, "the device was provisioned anew");
-                create(transaction, id, enrolled, now)?;
+                self.create_enrolled(transaction, id, enrolled, now)?;
                 Ok("deviceDataReset")
             }
         }
@@ -197,23 +196,25 @@ impl HubState {
             transaction.put(id.clone(), entity);
         }
     }
-}
 
-fn create(
-    transaction: &mut Transaction<'_>,
-    id: &IdentityId,
-    enrolled: &Enrolled,
-    now: u64,
-) -> Result<(), HubError> {
-    let body = identity_body(&enrolled.enrollment, &enrolled.authentication)?;
-    registry::create(transaction, id, body, now)?;
-    if let (Some(initial), Some(mut entity)) = (&enrolled.enrollment.terms.initial_twin, transaction.copy(id))
-    {
-        let update = TwinUpdate::from_body(initial, &entity.twin)?;
-        entity.twin.patch(&update, now)?;
-        transaction.put(id.clone(), entity);
+    fn create_enrolled(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        enrolled: &Enrolled,
+        now: u64,
+    ) -> Result<(), HubError> {
+        let body = identity_body(&enrolled.enrollment, &enrolled.authentication)?;
+        self.create_in(transaction, id, body, now)?;
+        if let (Some(initial), Some(mut entity)) =
+            (&enrolled.enrollment.terms.initial_twin, transaction.copy(id))
+        {
+            let update = TwinUpdate::from_body(initial, &entity.twin)?;
+            entity.twin.patch(&update, now)?;
+            transaction.put(id.clone(), entity);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The device as a back end would ask for it.
@@ -225,7 +226,7 @@ fn identity_body(enrollment: &Enrollment, authentication: &Authentication) -> Re
         Authentication::SelfSigned(thumbprints) => {
             json!({ "x509Thumbprint": { "primaryThumbprint": thumbprints.primary } })
         }
-        Authentication::CertificateAuthority => json!({ "type": "certificateAuthority" }),
+        other => json!({ "type": other.kind() }),
     };
     let body =
         json!({ "authentication": authentication, "capabilities": { "iotEdge": enrollment.terms.iot_edge } });

@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use super::router;
 use crate::auth::SasKey;
 use crate::clock::Clock;
+use crate::hub::limits::Limits;
 use crate::hub::{HubSettings, HubState};
 
 const NOW: u64 = 1_709_288_130;
@@ -41,7 +42,12 @@ impl Answer {
 
 impl Hub {
     fn start() -> Self {
-        let settings = HubSettings { clock: Clock::manual(NOW * 1000), ..HubSettings::default() };
+        Self::start_with(Limits::default())
+    }
+
+    fn start_with(limits: Limits) -> Self {
+        let clock = Clock::manual(NOW * 1000);
+        let settings = HubSettings { clock, limits, ..HubSettings::default() };
         let state = HubState::open(&settings).unwrap();
         let key = SasKey::from_base64(state.access.owner_key()).unwrap();
         let token = key.service_token("localhost:8443", "iothubowner", NOW + 3600);
@@ -80,6 +86,7 @@ impl Hub {
 }
 
 const TUTORIAL_DEVICE: &str = r#"{"deviceId": "myFirstDevice", "status": "enabled", "authentication": {"symmetricKey": {"primaryKey": "", "secondaryKey": ""}, "type": "sas"}, "capabilities": {"iotEdge": false}}"#;
+const EDGE: &str = r#"{"capabilities": {"iotEdge": true}}"#;
 const TUTORIAL_MODULE: &str = r#"{"moduleId": "myFirstModule", "managedBy": "", "deviceId": "myFirstDevice", "authentication": {"symmetricKey": {"primaryKey": "", "secondaryKey": ""}, "type": "sas"}}"#;
 
 #[tokio::test]
@@ -198,8 +205,148 @@ async fn a_device_holds_at_most_fifty_modules() {
         hub.create(&format!("/devices/d/modules/m{number}")).await;
     }
     let one_more = hub.ask("PUT", "/devices/d/modules/m50", None, "{}").await;
-    assert_eq!((one_more.status, one_more.header("iothub-errorcode")), (413, "TooManyModulesOnDevice"));
+    let text = "Device d holds at most 50 modules.";
+    assert_eq!(one_more.refusal(), (413, "TooManyModulesOnDevice", text));
     assert_eq!(hub.get("/devices/d/modules").await.body.as_array().unwrap().len(), 50);
+    assert_eq!(hub.ask("PUT", "/devices/d/modules/m49", Some("*"), "{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_hub_holds_as_many_devices_and_modules_as_its_limits_say() {
+    assert_eq!(Limits::default(), Limits { identities: 1_000_000, modules: 50 });
+    let hub = Hub::start_with(Limits { identities: 4, modules: 2 });
+    let put = async |path: &str, condition: Option<&str>, body: &str| {
+        let answer = hub.ask("PUT", path, condition, body).await;
+        (answer.status, answer.header("iothub-errorcode").to_owned())
+    };
+    let created = (200, String::new());
+    let (full, no_more_modules) =
+        ((413, "TooManyDevices".to_owned()), (413, "TooManyModulesOnDevice".to_owned()));
+    // An Edge device comes with two modules, in the hub and on the device.
+    assert_eq!(put("/devices/e", None, EDGE).await, created);
+    assert_eq!(put("/devices/e/modules/m", None, "{}").await, no_more_modules);
+    assert_eq!(put("/devices/f", None, EDGE).await, full);
+    assert_eq!(put("/devices/d", None, "{}").await, created);
+    assert_eq!(put("/devices/g", None, "{}").await, full);
+    assert_eq!(put("/devices/d/modules/m", None, "{}").await, full);
+    assert_eq!(put("/devices/d", Some("*"), EDGE).await, full, "becoming an Edge device");
+    assert_eq!(hub.get("/devices/d").await.body["capabilities"], json!({ "iotEdge": false }));
+    assert_eq!(put("/devices/d", Some("*"), "{}").await, created, "an update takes no room");
+    assert_eq!(hub.ask("DELETE", "/devices/e", Some("*"), "").await.status, 204);
+    assert_eq!(put("/devices/d/modules/m", None, "{}").await, created);
+    assert_eq!(put("/devices/d", Some("*"), EDGE).await, no_more_modules);
+}
+
+#[tokio::test]
+async fn an_edge_device_has_the_modules_of_its_runtime_as_long_as_it_is_one() {
+    let hub = Hub::start();
+    let edge = hub.ask("PUT", "/devices/e", None, EDGE).await.body;
+    let agent = hub.get("/devices/e/modules/$edgeAgent").await.body;
+    assert_eq!((&agent["managedBy"], &agent["moduleId"]), (&json!("iotEdge"), &json!("$edgeAgent")));
+    assert_eq!(
+        agent["authentication"],
+        json!({
+            "symmetricKey": { "primaryKey": null, "secondaryKey": null },
+            "x509Thumbprint": { "primaryThumbprint": null, "secondaryThumbprint": null },
+            "type": "none",
+        })
+    );
+    let modules = async || {
+        let modules = hub.get("/devices/e/modules").await.body.as_array().unwrap().clone();
+        modules.iter().map(|module| module["moduleId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(modules().await, ["$edgeAgent", "$edgeHub"]);
+    assert_eq!(hub.get("/twins/e/modules/$edgeHub").await.body["authenticationType"], "none");
+    let update = r#"{"properties":{"desired":{"routes":{}}}}"#;
+    assert_eq!(hub.ask("PATCH", "/twins/e/modules/$edgeHub", None, update).await.body["version"], 3);
+
+    let text = "Module ids that begin with '$' are the hub's own.";
+    for (method, module, condition) in
+        [("PUT", "$edgeHub", Some("*")), ("PUT", "$other", None), ("DELETE", "$edgeAgent", Some("*"))]
+    {
+        let refused = hub.ask(method, &format!("/devices/e/modules/{module}"), condition, "{}").await;
+        assert_eq!(refused.refusal(), (400, "ArgumentInvalid", text), "{method} {module}");
+    }
+    // A write that leaves it an Edge device leaves its modules as they are.
+    let again =
+        json!({ "capabilities": { "iotEdge": true }, "deviceScope": edge["deviceScope"] }).to_string();
+    assert_eq!(hub.ask("PUT", "/devices/e", Some("*"), &again).await.status, 200);
+    assert_eq!(hub.get("/devices/e/modules/$edgeAgent").await.body, agent);
+    assert_eq!(hub.get("/twins/e/modules/$edgeHub").await.body["version"], 3);
+
+    hub.create("/devices/e/modules/own").await;
+    assert_eq!(hub.ask("PUT", "/devices/e", Some("*"), "{}").await.status, 200);
+    assert_eq!(modules().await, ["own"]);
+    assert_eq!(hub.ask("PUT", "/devices/e", Some("*"), EDGE).await.status, 200);
+    assert_eq!(modules().await, ["$edgeAgent", "$edgeHub", "own"]);
+    assert_ne!(hub.get("/devices/e/modules/$edgeAgent").await.body["generationId"], agent["generationId"]);
+    hub.ask("DELETE", "/devices/e", Some("*"), "").await;
+    assert_eq!(hub.get("/twins/e/modules/$edgeHub").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_edge_device_keeps_the_scope_that_the_hub_gave_it() {
+    let hub = Hub::start();
+    let put = async |condition: Option<&str>, body: Value| {
+        hub.ask("PUT", "/devices/e", condition, &body.to_string()).await
+    };
+    let edge = |more: Value| {
+        let mut body = json!({ "capabilities": { "iotEdge": true } });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let created = put(None, edge(json!({ "deviceScope": "of my own" }))).await.body;
+    let scope = format!("ms-azure-iot-edge://e-{}", created["generationId"].as_str().unwrap());
+    assert_eq!((&created["deviceScope"], &created["parentScopes"]), (&json!(scope), &json!([])));
+    assert_eq!(hub.get("/twins/e").await.body["deviceScope"], scope);
+
+    let immutable = (400, "ArgumentInvalid", "Device scope is immutable");
+    for other in [
+        json!({}),
+        json!({ "deviceScope": "" }),
+        json!({ "deviceScope": null }),
+        json!({ "deviceScope": "x" }),
+    ] {
+        assert_eq!(put(Some("*"), edge(other)).await.refusal(), immutable);
+    }
+    let parent = "ms-azure-iot-edge://p-1";
+    let child = put(Some("*"), edge(json!({ "deviceScope": scope, "parentScopes": [parent] }))).await.body;
+    assert_eq!((&child["deviceScope"], &child["parentScopes"]), (&json!(scope), &json!([parent])));
+    let two = put(Some("*"), edge(json!({ "deviceScope": scope, "parentScopes": [parent, "q"] }))).await;
+    assert_eq!(two.refusal().0, 400);
+    for detached in [json!({ "deviceScope": scope }), json!({ "deviceScope": scope, "parentScopes": [] })] {
+        put(Some("*"), edge(json!({ "deviceScope": scope, "parentScopes": [parent] }))).await;
+        assert_eq!(put(Some("*"), edge(detached)).await.body["parentScopes"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn a_leaf_device_names_its_parent_as_its_scope() {
+    let hub = Hub::start();
+    let parent = hub.ask("PUT", "/devices/p", None, EDGE).await.body["deviceScope"].clone();
+    let put = async |condition: Option<&str>, body: Value| {
+        hub.ask("PUT", "/devices/leaf", condition, &body.to_string()).await
+    };
+    let scopes = |answer: &Answer| (answer.body["deviceScope"].clone(), answer.body["parentScopes"].clone());
+    let none = (Value::Null, Value::Null);
+    let ignored = put(None, json!({ "parentScopes": [parent] })).await;
+    assert_eq!(scopes(&ignored), none);
+    let child = put(Some("*"), json!({ "deviceScope": parent })).await;
+    assert_eq!(scopes(&child), (parent.clone(), json!([parent])));
+    for detached in [json!({}), json!({ "deviceScope": "" })] {
+        put(Some("*"), json!({ "deviceScope": parent })).await;
+        assert_eq!(scopes(&put(Some("*"), detached).await), none);
+    }
+
+    put(Some("*"), json!({ "deviceScope": parent })).await;
+    let edge = json!({ "iotEdge": true });
+    let refused = put(Some("*"), json!({ "capabilities": edge, "deviceScope": parent })).await;
+    assert_eq!(refused.refusal(), (400, "ArgumentInvalid", "Device scope is immutable"));
+    let toggled =
+        put(Some("*"), json!({ "capabilities": edge, "deviceScope": "", "parentScopes": [parent] })).await;
+    assert_eq!(scopes(&toggled), (json!("ms-azure-iot-edge://leaf-"), json!([parent])));
+    let back = put(Some("*"), json!({ "deviceScope": parent })).await;
+    assert_eq!(scopes(&back), none, "who stops being an Edge device loses its parent");
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ impl HubState {
                 }
                 certificate.check_signed_by(&self.registered_authorities(), now)
             }
+            Authentication::None => Err(Denied("the identity has no way to authenticate")),
         }
     }
 }
