@@ -97,6 +97,12 @@ impl MessageQueue {
         self.waiting.retain(|message| message.expires > now);
     }
 
+    /// Remove all messages, those on their way included: their acknowledgements are for nothing then. How many there
+    /// were.
+    pub(super) fn purge(&mut self) -> usize {
+        std::mem::take(&mut self.waiting).len()
+    }
+
     /// Remove a message that was acknowledged; whether it was there.
     pub(super) fn remove(&mut self, number: u64) -> bool {
         let before = self.len();

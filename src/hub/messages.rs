@@ -107,6 +107,23 @@ impl HubState {
         change.await
     }
 
+    /// Remove all messages that wait for a device, those included that it has and has not acknowledged. How many there
+    /// were.
+    ///
+    /// # Errors
+    /// 404 if there is no such device.
+    pub async fn purge_messages(&self, device: &IdentityId) -> Result<usize, HubError> {
+        let now = self.clock.unix_millis();
+        let change = self.store.write(|transaction| {
+            let mut entity = transaction.copy(device).ok_or_else(|| HubError::not_found(device))?;
+            entity.messages.expire(now);
+            let purged = entity.messages.purge();
+            transaction.put(device.clone(), entity);
+            Ok(purged)
+        });
+        change.await
+    }
+
     /// The next messages for a connection, of which those are on their way already. Resolves when the disk
     /// knows of them and their delivery.
     ///
@@ -253,6 +270,24 @@ mod tests {
         hub.clock.advance(std::time::Duration::from_secs(3600));
         hub.send_to_device(&id("d"), message(&[])).await.unwrap();
         assert_eq!(hub.twin(&id("d")).await.unwrap().messages.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_purge_removes_what_waits_and_what_is_on_its_way_but_not_what_comes_later() {
+        let hub = hub().await;
+        for _ in 0..3 {
+            hub.send_to_device(&id("d"), message(&[])).await.unwrap();
+        }
+        let sent = hub.next_messages(&id("d"), 1, |_| false).await.unwrap();
+        assert_eq!(hub.purge_messages(&id("d")).await, Ok(3));
+        assert_eq!(hub.purge_messages(&id("d")).await, Ok(0));
+        hub.send_to_device(&id("d"), message(&[])).await.unwrap();
+        hub.complete_message(&id("d"), sent[0].number);
+        assert_eq!(hub.next_messages(&id("d"), 50, |_| false).await.unwrap().len(), 1);
+        // What has expired is not purged but gone.
+        hub.clock.advance(std::time::Duration::from_secs(3600));
+        assert_eq!(hub.purge_messages(&id("d")).await, Ok(0));
+        assert_eq!(hub.purge_messages(&id("e")).await.unwrap_err().code(), ErrorCode::DEVICE_NOT_FOUND);
     }
 
     #[tokio::test]

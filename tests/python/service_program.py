@@ -158,6 +158,10 @@ def others(connection_string: str) -> Iterator[Step]:
     request = JobRequest(type="scheduleUpdateTwin", update_twin=desired(j=1), query_condition="deviceId IN ['nobody']")
     yield "schedule a job", lambda: jobs.create_scheduled_job("j", request)
     yield "import jobs", lambda: len(jobs.get_import_export_jobs())
+    registry = IoTHubRegistryManager(connection_string)
+    messages = registry.protocol.cloud_to_device_messages
+    yield "take messages back", lambda: messages.purge_cloud_to_device_message_queue("d")
+    yield "take them from nobody", lambda: messages.purge_cloud_to_device_message_queue("nobody")
     yield "feedback", IoTHubHttpRuntimeManager(connection_string).receive_feedback_notification
     digital_twins = DigitalTwinClient(connection_string)
     yield "no digital twin", lambda: digital_twins.get_digital_twin("nobody")

@@ -24,7 +24,7 @@ mod websocket;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 
 use super::HubState;
 use crate::protocol;
@@ -69,7 +69,6 @@ fn registry_paths() -> Router<HubState> {
         .route("/devices/{device}/modules", get(registry::list_modules))
         .route("/devices/{device}/modules/{module}", module)
         .route("/devices/{device}/applyConfigurationContent", any(not_implemented))
-        .route("/devices/{device}/commands", any(not_implemented))
         .route("/statistics/devices", get(registry::device_statistics))
         .route("/jobs", any(not_implemented))
         .route("/jobs/{job}", any(not_implemented))
@@ -82,6 +81,7 @@ fn service_paths() -> Router<HubState> {
     Router::new()
         .route("/twins/{device}", twin.clone())
         .route("/twins/{device}/modules/{module}", twin)
+        .route("/devices/{device}/commands", delete(messages::purge))
         .route("/statistics/service", get(registry::service_statistics))
         .route("/jobs/v2/{job}", any(not_implemented))
         .route("/jobs/v2/{job}/cancel", any(not_implemented))

@@ -238,6 +238,23 @@ async fn a_hub_holds_as_many_devices_and_modules_as_its_limits_say() {
 }
 
 #[tokio::test]
+async fn messages_that_wait_for_a_device_are_taken_back() {
+    let hub = Hub::start();
+    hub.create("/devices/d").await;
+    for _ in 0..2 {
+        let sent = hub.ask("POST", "/_ferrohub/devices/d/messages", None, r#"{"body":"aGk="}"#).await;
+        assert_eq!(sent.status, 204);
+    }
+    assert_eq!(hub.get("/devices/d").await.body["cloudToDeviceMessageCount"], 2);
+    let purged = hub.ask("DELETE", "/devices/d/commands", None, "").await;
+    let expected = json!({ "totalMessagesPurged": 2, "deviceId": "d", "moduleId": null });
+    assert_eq!((purged.status, purged.body), (200, expected));
+    assert_eq!(hub.get("/twins/d").await.body["cloudToDeviceMessageCount"], 0);
+    let none = hub.ask("DELETE", "/devices/e/commands", None, "").await;
+    assert_eq!(none.refusal(), (404, "DeviceNotFound", "e"));
+}
+
+#[tokio::test]
 async fn an_edge_device_has_the_modules_of_its_runtime_as_long_as_it_is_one() {
     let hub = Hub::start();
     let edge = hub.ask("PUT", "/devices/e", None, EDGE).await.body;
@@ -576,7 +593,6 @@ async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
         ("PUT", "/jobs/v2/job1"),
         ("GET", "/digitaltwins/d"),
         ("GET", "/messages/serviceBound/feedback"),
-        ("DELETE", "/devices/d/commands"),
     ] {
         let answer = hub.ask(method, path, None, "{}").await;
         let text = format!("The local hub does not implement {method} {path} yet.");
