@@ -220,13 +220,15 @@ impl Client {
     /// `Protocol` if the hub refuses, `Timeout` after `timeout` (None: never), the connection's errors.
     pub async fn enable(&self, kind: Kind, timeout: Option<Duration>) -> Result<()> {
         let deadline = deadline(timeout);
+        let is_first_contact = !self.is_connected();
         let refreshed = kind == Kind::DesiredPatch && self.options.ensure_desired_properties;
         if refreshed {
             self.subscribe(topics::TWIN_RESPONSES.to_owned(), deadline).await?;
         }
         let Some(filter) = self.filter(kind) else { return Ok(()) };
-        if self.subscribe(filter, deadline).await? && refreshed {
-            // Learn which version stands now: what is newer after a reconnect was missed.
+        if self.subscribe(filter, deadline).await? && refreshed && is_first_contact {
+            // Which version stands now tells after a reconnect what was missed. A client that was connected asks
+            // after the reconnect only, as the official one does.
             self.requests.send(desired_properties_request()).map_err(|_| shut_down())?;
         }
         Ok(())

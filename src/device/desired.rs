@@ -19,7 +19,7 @@ pub(super) struct DesiredProperties {
     delivered: Option<u64>,
     /// What was known when the twin was asked for: an answer older than that is of another identity of the same name.
     asked_at: Option<u64>,
-    /// Whether something may have been missed before the first look was answered.
+    /// Whether something may have been missed of which no version tells: the twin is being read after a reconnect.
     is_unsure: bool,
     /// Patches that came after a gap, until the twin has been read.
     held: BTreeMap<u64, Bytes>,
@@ -47,14 +47,14 @@ struct Twin<'a> {
 }
 
 impl DesiredProperties {
-    /// A patch came. With `ensure`, one after a gap waits until the twin has been read: the hub may send it before
-    /// the client has caught up with what it missed.
+    /// A patch came. With `ensure`, one after a gap, or after what may be one, waits until the twin has been read: the
+    /// hub may send it before the client has caught up with what it missed.
     pub(super) fn patched(&mut self, patch: Bytes, ensure: bool) -> Outcome {
         let Some(version) = version_of(&patch) else { return Outcome { deliver: vec![patch], ask: false } };
         if self.delivered.is_some_and(|delivered| version <= delivered) {
             return Outcome::default();
         }
-        if ensure && self.known.is_some_and(|known| version > known + 1) {
+        if ensure && self.known.map_or(self.is_unsure, |known| version > known + 1) {
             self.held.insert(version, patch);
             return Outcome { deliver: Vec::new(), ask: true };
         }
@@ -68,7 +68,7 @@ impl DesiredProperties {
         self.asked_at = self.known;
     }
 
-    /// The twin is being asked for after a reconnect. If no look before was answered, nobody knows what was missed.
+    /// The twin is being asked for after a reconnect. If no version is known, nobody knows what was missed.
     pub(super) fn asked_again(&mut self) {
         self.asked();
         self.is_unsure = self.known.is_none();
@@ -76,28 +76,27 @@ impl DesiredProperties {
 
     /// The twin was read: deliver what the program has missed, then what had to wait for it.
     pub(super) fn refreshed(&mut self, twin: &[u8]) -> Outcome {
+        let Some((section, version)) = desired_section(twin) else {
+            return Outcome { deliver: self.not_refreshed(), ask: false };
+        };
         let mut deliver = Vec::new();
-        let desired = serde_json::from_slice::<Twin<'_>>(twin).ok().map(|twin| twin.desired.get());
-        if let Some((section, version)) =
-            desired.and_then(|section| Some((section, version_of(section.as_bytes())?)))
-        {
-            match self.known {
-                Some(known) if version > known => self.deliver_section(section, version, &mut deliver),
-                // The identity was made anew, and its versions start over: with 1, in which nothing is desired yet.
-                Some(_) if self.asked_at.is_some_and(|asked_at| version < asked_at) => {
-                    self.known = Some(version);
-                    self.delivered = None;
-                    if version > 1 {
-                        self.deliver_section(section, version, &mut deliver);
-                    }
+        match self.known {
+            Some(known) if version > known => self.deliver_section(section, version, &mut deliver),
+            // The identity was made anew, and its versions start over: with 1, in which nothing is desired yet.
+            Some(_) if self.asked_at.is_some_and(|asked_at| version < asked_at) => {
+                self.known = Some(version);
+                self.delivered = None;
+                if version > 1 {
+                    self.deliver_section(section, version, &mut deliver);
                 }
-                // Overtaken by a patch.
-                Some(_) => {}
-                // Better told twice than never; version 1 is the empty section of a new identity.
-                None if self.is_unsure && version > 1 => self.deliver_section(section, version, &mut deliver),
-                None => self.known = Some(version),
             }
+            // Overtaken by a patch.
+            Some(_) => {}
+            // Better told twice than never; version 1 is the empty section of a new identity.
+            None if self.is_unsure && version > 1 => self.deliver_section(section, version, &mut deliver),
+            None => self.known = Some(version),
         }
+        self.is_unsure = false;
         self.release(&mut deliver);
         Outcome { deliver, ask: !self.held.is_empty() }
     }
@@ -110,6 +109,7 @@ impl DesiredProperties {
 
     /// The twin could not be read: patches after a gap are better than none.
     pub(super) fn not_refreshed(&mut self) -> Vec<Bytes> {
+        self.is_unsure = false;
         if let Some((version, _)) = self.held.last_key_value() {
             self.known = Some(*version);
             self.delivered = self.known;
@@ -132,6 +132,12 @@ impl DesiredProperties {
             }
         }
     }
+}
+
+/// The desired section of a twin, as it stands there, and its version.
+fn desired_section(twin: &[u8]) -> Option<(&str, u64)> {
+    let section = serde_json::from_slice::<Twin<'_>>(twin).ok()?.desired.get();
+    Some((section, version_of(section.as_bytes())?))
 }
 
 fn version_of(section: &[u8]) -> Option<u64> {
@@ -181,6 +187,27 @@ mod tests {
         let mut unchanged = DesiredProperties::default();
         unchanged.asked_again();
         assert_eq!(unchanged.refreshed(&twin(1)), NOTHING);
+    }
+
+    #[test]
+    fn without_a_known_version_a_reconnect_delivers_what_stands_and_then_the_patches_that_overtook_it() {
+        let mut desired = DesiredProperties::default();
+        desired.asked_again();
+        assert_eq!(desired.patched(patch(6), true), ASK);
+        assert_eq!(desired.refreshed(&twin(5)), delivered(&[r#"{"a": 1.0,"$version":5}"#, &patch_text(6)]));
+        desired.asked_again();
+        assert_eq!(desired.refreshed(&twin(6)), NOTHING);
+    }
+
+    #[test]
+    fn patches_that_wait_for_a_twin_that_cannot_be_read_are_delivered() {
+        for answer in [b"not json".as_slice(), b"{}"] {
+            let mut desired = DesiredProperties::default();
+            desired.asked_again();
+            assert_eq!(desired.patched(patch(6), true), ASK);
+            assert_eq!(desired.refreshed(answer), delivered(&[&patch_text(6)]));
+            assert_eq!(desired.patched(patch(7), true), delivered(&[&patch_text(7)]));
+        }
     }
 
     #[test]

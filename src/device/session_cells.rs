@@ -285,7 +285,6 @@ pub(super) async fn attempt_succeeds() {
     scene.hub().subscribe(RESPONSES, true).await;
     scene.hub().subscribe(PATCHES, true).await;
     soon(enabling).await.unwrap();
-    scene.hub().publish().await;
     let _in_flight = scene.send("in flight");
     scene.hub().publish().await;
     scene.dialled_after_loss().await.admit(false).await;

@@ -60,10 +60,12 @@ pub(crate) async fn connected(change: impl FnOnce(&mut Options)) -> (ScriptedHub
     (hub, client, connection)
 }
 
-/// The same, listening to desired properties, whose version is 1.
+/// A client that connects to listen to desired properties, whose version is 1.
 async fn listening() -> (ScriptedHub, Arc<Client>, Connection) {
-    let (hub, client, mut connection) = connected(|_| {}).await;
+    let hub = ScriptedHub::start().await;
+    let client = client(hub.options());
     let enabling = listen(&client);
+    let mut connection = hub.admit(false).await;
     connection.grant(RESPONSES).await;
     connection.grant(PATCHES).await;
     connection.answer_twin(r#"{"desired":{"$version":1},"reported":{"$version":1}}"#).await;
@@ -273,6 +275,22 @@ async fn subscriptions_are_made_again_when_the_hub_has_lost_the_session() {
     connection.answer_twin(r#"{"desired":{"$version":1},"reported":{}}"#).await;
     connection.tell(&format!("{PATCH_TOPIC}2"), r#"{"a":1,"$version":2}"#).await;
     assert_eq!(next_patch(&client).await, r#"{"a":1,"$version":2}"#);
+}
+
+#[tokio::test]
+async fn a_client_that_was_connected_before_it_listens_reads_the_twin_only_after_a_reconnect() {
+    let (hub, client, mut connection) = connected(|_| {}).await;
+    let enabling = listen(&client);
+    connection.grant(RESPONSES).await;
+    connection.grant(PATCHES).await;
+    soon(enabling).await.unwrap();
+    let sent = send(&client, "next");
+    assert_eq!(connection.publish().await.payload, "next");
+    drop((connection, sent));
+    let mut connection = hub.admit(true).await;
+    assert_eq!(connection.publish().await.payload, "next");
+    connection.answer_twin(r#"{"desired":{"a":1,"$version":5},"reported":{}}"#).await;
+    assert_eq!(next_patch(&client).await, r#"{"a":1,"$version":5}"#);
 }
 
 #[tokio::test]

@@ -44,9 +44,7 @@ class Difference:
     lines: list[str]
 
 
-READ = "PUBLISH $iothub/twin/GET/?$rid=<uuid> ' '"
 NEVER_SENT = "a message whose call has failed is not sent behind the program's back"
-FIRST_LOOK = "a new handler of patches has the twin read once: which version stands now tells later what was missed"
 
 
 def differences(of: str) -> dict[str, Difference]:
@@ -83,8 +81,6 @@ def differences(of: str) -> dict[str, Difference]:
                 f"+ SUBSCRIBE {messages}",
             ],
         ),
-        "patches_received": Difference(FIRST_LOOK, [f"+ {READ}"]),
-        "reconnect_reads_the_twin": Difference(FIRST_LOOK, [f"+ {READ}"]),
         "disconnected_with_a_message_in_flight": Difference(
             NEVER_SENT, ["- DUP " + telemetry("disconnected_with_a_message_in_flight", "cancelled")]
         ),
