@@ -297,9 +297,6 @@ impl Stamp {
                     metadata.shift_remove(key);
                 }
                 Value::Object(patch) => {
-                    if !values.get(key).is_some_and(Value::is_object) {
-                        metadata.insert(key.clone(), Map::new().into());
-                    }
                     self.merge(child(values, key), child(metadata, key), patch);
                 }
                 _ => {

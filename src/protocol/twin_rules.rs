@@ -79,10 +79,18 @@ fn check_value(value: &Value, depth: usize) -> Result<(), InvalidTwin> {
             Err(InvalidTwin(format!("it is more than {DEEPEST} levels deep")))
         }
         Value::Object(object) => check_object(object, depth + 1),
-        Value::Array(items) if items.iter().any(Value::is_null) => {
-            Err(InvalidTwin("arrays hold no null".to_owned()))
-        }
+        Value::Array(_) if holds_null(value) => Err(InvalidTwin("arrays hold no null".to_owned())),
         Value::Array(items) => items.iter().try_for_each(|item| check_value(item, depth + 1)),
+    }
+}
+
+/// At any depth: what stands in an array is written as it is, so a null would not remove anything.
+fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(holds_null),
+        Value::Object(object) => object.values().any(holds_null),
+        _ => false,
     }
 }
 
@@ -175,6 +183,7 @@ mod tests {
         assert_eq!(check(json!({ "s": "x".repeat(4096), "a": [1, "b", [true]], "n": null })), Ok(()));
         assert!(check(json!({ "s": "é".repeat(2049) })).is_err());
         assert!(check(json!({ "a": [1, null] })).is_err());
+        assert!(check(json!({ "a": [{ "b": { "c": null } }] })).is_err());
         assert!(check(json!({ "a": [{ "b.c": 1 }] })).is_err());
     }
 

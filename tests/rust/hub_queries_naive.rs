@@ -6,22 +6,9 @@ use ferrohub::hub::twin_document::twin_document;
 use serde_json::{Map, Value, json};
 
 use crate::hub_queries::{create, empty_hub, fill, names};
-
-/// A small generator: the same numbers in every run (Marsaglia's xorshift64).
-struct Random(u64);
+use crate::support::Random;
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-
-    fn one_of<T: Clone>(&mut self, items: &[T]) -> T {
-        items[self.below(items.len())].clone()
-    }
-
     fn primitive(&mut self) -> Value {
         let values = [
             json!(0),

@@ -18,6 +18,8 @@ mod hub_provisioning;
 mod hub_queries;
 mod hub_queries_naive;
 mod hub_sessions;
+mod hub_twin_limits;
+mod hub_twins_naive;
 mod hub_uploads;
 mod hub_workload;
 mod hub_x509;

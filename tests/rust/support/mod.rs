@@ -1,6 +1,7 @@
 //! What the tests share: hubs of their own, REST requests and raw MQTT clients.
 
 mod mqtt_client;
+mod random;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(crate) use mqtt_client::{MqttClient, SignIn};
+pub(crate) use random::Random;
 
 /// The moment at which the tests' clocks begin: milliseconds since 1970.
 pub(crate) const START: u64 = 1_700_000_000_000;
