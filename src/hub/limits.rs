@@ -12,11 +12,13 @@ pub struct Limits {
     pub identities: usize,
     /// Modules of one device.
     pub modules: usize,
+    /// Scheduled jobs that have not ended. Here the default is that of the smallest hubs.
+    pub active_jobs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { identities: 1_000_000, modules: 50 }
+        Self { identities: 1_000_000, modules: 50, active_jobs: 1 }
     }
 }
 
@@ -43,5 +45,17 @@ impl Limits {
         }
         let message = format!("Device {device} holds at most {} modules.", self.modules);
         Err(HubError::new(ErrorCode::TOO_MANY_MODULES, message))
+    }
+    /// Whether so many jobs may be active.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn check_active_jobs(self, jobs: usize) -> Result<(), HubError> {
+        if jobs <= self.active_jobs {
+            return Ok(());
+        }
+        let message =
+            format!("The hub has room for {} active jobs, scheduled ones included.", self.active_jobs);
+        Err(HubError::new(ErrorCode::TOO_MANY_JOBS, message))
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -27,7 +27,7 @@ const SHORTEST_RESPONSE_TIMEOUT: u64 = 5;
 const LONGEST_TIMEOUT: u64 = 300;
 
 /// The body of a call, as REST has it.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MethodBody {
     method_name: Option<String>,
@@ -49,7 +49,8 @@ pub struct MethodResult {
 }
 
 /// A call that keeps the rules.
-struct Call {
+#[derive(Clone)]
+pub(super) struct Call {
     name: String,
     payload: Bytes,
     connect: Duration,
@@ -65,7 +66,11 @@ impl HubState {
     /// disconnects before it responds (404103); 504 if it doesn't respond in time; 502 if its response is
     /// no JSON or too large.
     pub async fn invoke_method(&self, id: &IdentityId, body: MethodBody) -> Result<MethodResult, HubError> {
-        let call = body.check()?;
+        self.call(id, &body.check()?).await
+    }
+
+    /// The same with a call that was checked.
+    pub(super) async fn call(&self, id: &IdentityId, call: &Call) -> Result<MethodResult, HubError> {
         self.twin(id).await?;
         let deadline = Instant::now() + call.response;
         let sending = self.connections.call_method(id, &call.name, &call.payload);
@@ -82,10 +87,11 @@ impl HubState {
 }
 
 impl MethodBody {
-    fn check(self) -> Result<Call, HubError> {
-        let name = self.method_name.filter(|name| !name.is_empty());
+    /// The call, if it keeps the rules.
+    pub(super) fn check(&self) -> Result<Call, HubError> {
+        let name = self.method_name.as_deref().filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| HubError::invalid("methodName is null or empty."))?;
-        check_name(&name)?;
+        check_name(name)?;
         let response = self.response_timeout_in_seconds.unwrap_or(DEFAULT_RESPONSE_TIMEOUT);
         let connect = self.connect_timeout_in_seconds.unwrap_or_default();
         check_range("responseTimeoutInSeconds", response, SHORTEST_RESPONSE_TIMEOUT)?;
@@ -96,16 +102,26 @@ impl MethodBody {
             );
             return Err(HubError::invalid(message));
         }
-        let payload = self.payload.map_or("null".into(), Box::<str>::from);
+        let payload = self.payload.as_ref().map_or("null", |payload| payload.get());
         if payload.len() > LARGEST_PAYLOAD {
             let message = format!("The payload has {} bytes, of which 131072 are allowed.", payload.len());
             return Err(HubError::new(ErrorCode::MESSAGE_TOO_LARGE, message));
         }
         Ok(Call {
-            name,
-            payload: Bytes::from(payload.into_string()),
+            name: name.to_owned(),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
             connect: Duration::from_secs(connect),
             response: Duration::from_secs(response),
+        })
+    }
+
+    /// As a job shows it: IoT Hub tells the payload as the bytes of its JSON.
+    pub(super) fn echo(&self) -> Value {
+        json!({
+            "methodName": self.method_name,
+            "payload": self.payload.as_ref().map(|payload| payload.get().as_bytes()),
+            "responseTimeoutInSeconds": self.response_timeout_in_seconds,
+            "connectTimeoutInSeconds": self.connect_timeout_in_seconds,
         })
     }
 }

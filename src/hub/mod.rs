@@ -3,7 +3,7 @@
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
 //! - `registry`, `edge`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
-//!   [`HubState`]; [`query`]: finding them.
+//!   [`HubState`]; [`query`]: finding them; [`jobs`]: doing something with many of them.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
 //!
@@ -28,6 +28,7 @@ pub mod error;
 pub mod faults;
 pub mod https;
 mod identity_body;
+pub mod jobs;
 mod journal;
 mod keys;
 pub mod limits;
@@ -67,6 +68,7 @@ use access::Access;
 use connections::Connections;
 use data_file::{DataFile, HubRecord, Stored};
 use faults::Faults;
+use jobs::Jobs;
 use journal::Journal;
 use limits::Limits;
 use store::Store;
@@ -131,6 +133,8 @@ pub struct HubState {
     pub telemetry: Arc<Telemetry>,
     /// The files of devices.
     pub uploads: Arc<Uploads>,
+    /// The scheduled jobs that are active.
+    pub jobs: Arc<Jobs>,
     /// What goes wrong on purpose.
     pub faults: Arc<Faults>,
     /// Who is told what happens.
@@ -160,6 +164,7 @@ impl HubState {
             counters: Arc::default(),
             telemetry: Arc::new(Telemetry::restored(log)),
             uploads: Arc::default(),
+            jobs: Arc::default(),
             faults: Arc::default(),
             notices: settings.notices.clone(),
         })

@@ -101,6 +101,7 @@ impl Hub {
             limits: options.limits,
             notices: options.notices.clone(),
         })?;
+        state.resume_jobs();
         let (stopping, stop) = watch::channel(false);
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
         let server = tokio::spawn(accept_all(ports.listeners, endpoint, state.connections.clone(), stop));
@@ -220,12 +221,14 @@ impl Hub {
             // It fails only if it was aborted, which ends it too.
             let _ = server.await;
         }
+        self.state.jobs.stop();
         self.state.store.close();
     }
 }
 
 impl Drop for Hub {
     fn drop(&mut self) {
+        self.state.jobs.stop();
         self.stopping.send_replace(true);
         if let Some(server) = self.server.get_mut().unwrap_or_else(PoisonError::into_inner) {
             server.abort();

@@ -44,14 +44,20 @@ impl ErrorCode {
     pub const DEVICE_NOT_FOUND: Self = Self::new(404_001, "DeviceNotFound");
     /// There is no such module.
     pub const MODULE_NOT_FOUND: Self = Self::new(404_010, "ModuleNotFound");
+    /// There is no such job.
+    pub const JOB_NOT_FOUND: Self = Self::new(404_002, "JobNotFound");
     /// The provisioning service knows no such registration.
     pub const REGISTRATION_NOT_FOUND: Self = Self::new(404_204, "DeviceRegistrationNotFound");
     /// The device isn't connected, or doesn't listen.
     pub const DEVICE_NOT_ONLINE: Self = Self::new(404_103, "DeviceNotOnline");
     /// The path exists, but not with this method.
     pub const METHOD_NOT_ALLOWED: Self = Self::new(405_000, "GenericMethodNotAllowed");
+    /// It is too late, or too early, for this.
+    pub const NOT_ALLOWED_NOW: Self = Self::new(405_102, "OperationNotAllowedInCurrentState");
     /// A device of this name exists already.
     pub const DEVICE_ALREADY_EXISTS: Self = Self::new(409_001, "DeviceAlreadyExists");
+    /// A job of this name exists already.
+    pub const JOB_ALREADY_EXISTS: Self = Self::new(409_104, "JobAlreadyExists");
     /// A module of this name exists already on the device.
     pub const MODULE_ALREADY_EXISTS: Self = Self::new(409_301, "ModuleAlreadyExistsOnDevice");
     /// The `ETag` given is not the current one.
@@ -64,6 +70,8 @@ impl ErrorCode {
     pub const TOO_MANY_MODULES: Self = Self::new(413_003, "TooManyModulesOnDevice");
     /// There are too many requests.
     pub const THROTTLED: Self = Self::new(429_001, "ThrottlingException");
+    /// As many jobs are active as may be.
+    pub const TOO_MANY_JOBS: Self = Self::new(429_004, "ThrottlingMaxActiveJobCountExceeded");
     /// The hub itself failed.
     pub const SERVER_ERROR: Self = Self::new(500_001, "ServerError");
     /// Documented for IoT Hub, but not in the local hub (a code of ours: Azure never sends it).

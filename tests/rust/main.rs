@@ -11,6 +11,7 @@ mod http;
 mod hub_bulk;
 mod hub_endpoints;
 mod hub_faults;
+mod hub_jobs;
 mod hub_messages;
 mod hub_methods;
 mod hub_mqtt;

@@ -11,8 +11,10 @@ mod documents;
 mod enrollments;
 mod files;
 mod gate;
+mod jobs;
 mod messages;
 mod methods;
+mod pages;
 mod queries;
 mod registry;
 mod requests;
@@ -83,8 +85,9 @@ fn service_paths() -> Router<HubState> {
         .route("/twins/{device}/modules/{module}", twin)
         .route("/devices/{device}/commands", delete(messages::purge))
         .route("/statistics/service", get(registry::service_statistics))
-        .route("/jobs/v2/{job}", any(not_implemented))
-        .route("/jobs/v2/{job}/cancel", any(not_implemented))
+        .route("/jobs/v2/query", get(jobs::list))
+        .route("/jobs/v2/{name}", get(jobs::get_job).put(jobs::create))
+        .route("/jobs/v2/{name}/cancel", post(jobs::cancel))
         .route("/digitaltwins/{device}", any(not_implemented))
         .route("/digitaltwins/{device}/commands/{command}", any(not_implemented))
         .route("/digitaltwins/{device}/components/{component}/commands/{command}", any(not_implemented))

@@ -90,7 +90,7 @@ pub(super) async fn service_statistics(State(hub): State<HubState>) -> Answer {
 /// POST `/devices/query` is a path of its own; here, since a device may be called "query".
 pub(super) async fn post_to_devices(hub: State<HubState>, request: Request) -> Result<Response, HubError> {
     if request.uri().path() == queries::PATH {
-        queries::query(hub, request).await
+        Ok(queries::query(hub, request).await?.into_response())
     } else {
         Err(method_not_allowed(request.method().clone(), request.uri().clone()).await)
     }

@@ -213,8 +213,8 @@ async fn a_device_holds_at_most_fifty_modules() {
 
 #[tokio::test]
 async fn a_hub_holds_as_many_devices_and_modules_as_its_limits_say() {
-    assert_eq!(Limits::default(), Limits { identities: 1_000_000, modules: 50 });
-    let hub = Hub::start_with(Limits { identities: 4, modules: 2 });
+    assert_eq!(Limits::default(), Limits { identities: 1_000_000, modules: 50, active_jobs: 1 });
+    let hub = Hub::start_with(Limits { identities: 4, modules: 2, ..Limits::default() });
     let put = async |path: &str, condition: Option<&str>, body: &str| {
         let answer = hub.ask("PUT", path, condition, body).await;
         (answer.status, answer.header("iothub-errorcode").to_owned())
@@ -588,12 +588,9 @@ async fn a_page_has_a_hundred_rows_unless_the_request_says_otherwise() {
 async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     let hub = Hub::start();
     hub.create("/devices/d").await;
-    for (method, path) in [
-        ("GET", "/configurations"),
-        ("PUT", "/jobs/v2/job1"),
-        ("GET", "/digitaltwins/d"),
-        ("GET", "/messages/serviceBound/feedback"),
-    ] {
+    for (method, path) in
+        [("GET", "/configurations"), ("GET", "/digitaltwins/d"), ("GET", "/messages/serviceBound/feedback")]
+    {
         let answer = hub.ask(method, path, None, "{}").await;
         let text = format!("The local hub does not implement {method} {path} yet.");
         assert_eq!(answer.refusal(), (501, "GenericNotImplemented", text.as_str()));
@@ -603,5 +600,5 @@ async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     }
     assert_eq!(hub.ask("PATCH", "/devices/d", None, "{}").await.status, 405);
     assert_eq!(hub.ask("POST", "/devices/d", None, "{}").await.status, 405);
-    assert!(hub.state.counters.now().rest_requests > 10);
+    assert!(hub.state.counters.now().rest_requests > 5);
 }

@@ -28,7 +28,7 @@ use super::error::HubError;
 use super::twin_document::twin_document;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
-use continuation::Continuation;
+pub(super) use continuation::Continuation;
 use evaluate::Document;
 use groups::Groups;
 use syntax::{Collection, Column, Content, Expression, Query, Selection};
