@@ -18,6 +18,7 @@ mod pages;
 mod queries;
 mod registry;
 mod requests;
+mod routes;
 #[cfg(test)]
 mod tests;
 mod twins;
@@ -26,12 +27,13 @@ mod websocket;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, delete, get, post, put};
 
 use super::HubState;
 use crate::protocol;
 use answers::{method_not_allowed, not_implemented, unknown_path};
+use routes::{Routes, any, delete, get, post, put};
 
+pub use routes::Route;
 pub use websocket::Upgrade;
 
 /// Far more than any identity or twin takes.
@@ -39,19 +41,19 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// All paths of the endpoint.
 pub fn router(state: HubState) -> Router {
-    let registry = registry_paths().route_layer(from_fn_with_state(state.clone(), gate::registry));
-    let service = service_paths().route_layer(from_fn_with_state(state.clone(), gate::service));
-    let methods = method_paths().route_layer(from_fn_with_state(state.clone(), gate::methods));
-    let device = device_paths().route_layer(from_fn_with_state(state.clone(), gate::device));
-    let owner = owner_paths().route_layer(from_fn_with_state(state.clone(), gate::owner));
+    let registry =
+        registry_paths().into_router().route_layer(from_fn_with_state(state.clone(), gate::registry));
+    let service = service_paths().into_router().route_layer(from_fn_with_state(state.clone(), gate::service));
+    let methods = method_paths().into_router().route_layer(from_fn_with_state(state.clone(), gate::methods));
+    let device = device_paths().into_router().route_layer(from_fn_with_state(state.clone(), gate::device));
+    let owner = owner_paths().into_router().route_layer(from_fn_with_state(state.clone(), gate::owner));
     registry
         .merge(service)
         .merge(methods)
         .merge(device)
-        .route(protocol::websocket::PATH, get(websocket::upgrade))
         .merge(owner)
-        .merge(blobs::paths(state.clone()))
-        .merge(provisioning_paths())
+        .merge(blobs::router(state.clone()))
+        .merge(open_paths().into_router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -59,13 +61,28 @@ pub fn router(state: HubState) -> Router {
         .with_state(state)
 }
 
-fn registry_paths() -> Router<HubState> {
+/// All routes, for the documents and the tests that compare themselves with them.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let groups = [
+        registry_paths(),
+        service_paths(),
+        method_paths(),
+        device_paths(),
+        owner_paths(),
+        open_paths(),
+        blobs::paths(),
+    ];
+    groups.into_iter().flat_map(Routes::into_list).collect()
+}
+
+fn registry_paths() -> Routes {
     let device = get(registry::get_identity)
         .put(registry::put_identity)
         .delete(registry::delete_identity)
         .post(registry::post_to_devices);
     let module = get(registry::get_identity).put(registry::put_identity).delete(registry::delete_identity);
-    Router::new()
+    Routes::new()
         .route("/devices", get(registry::list_devices).post(registry::change_many))
         .route("/devices/{device}", device)
         .route("/devices/{device}/modules", get(registry::list_modules))
@@ -78,9 +95,9 @@ fn registry_paths() -> Router<HubState> {
         .route("/configurations/{configuration}", any(not_implemented))
 }
 
-fn service_paths() -> Router<HubState> {
+fn service_paths() -> Routes {
     let twin = get(twins::get_twin).patch(twins::patch_twin).put(twins::replace_twin);
-    Router::new()
+    Routes::new()
         .route("/twins/{device}", twin.clone())
         .route("/twins/{device}/modules/{module}", twin)
         .route("/devices/{device}/commands", delete(messages::purge))
@@ -94,32 +111,42 @@ fn service_paths() -> Router<HubState> {
         .route("/messages/serviceBound/feedback", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}/abandon", any(not_implemented))
+        .route("/messages/serviceBound/filenotifications", any(not_implemented))
+        .route("/messages/serviceBound/filenotifications/{lock}", any(not_implemented))
+        .route("/messages/serviceBound/filenotifications/{lock}/abandon", any(not_implemented))
 }
 
-fn method_paths() -> Router<HubState> {
-    Router::new()
+fn method_paths() -> Routes {
+    Routes::new()
         .route("/twins/{device}/methods", post(methods::invoke))
         .route("/twins/{device}/modules/{module}/methods", post(methods::invoke))
 }
 
-fn owner_paths() -> Router<HubState> {
+fn owner_paths() -> Routes {
     let enrollment = put(enrollments::enroll).delete(enrollments::remove);
-    Router::new()
+    Routes::new()
         .route("/_ferrohub/devices/{device}/messages", post(messages::send_to_device))
         .route("/_ferrohub/enrollments", get(enrollments::list))
         .route("/_ferrohub/enrollments/{name}", enrollment)
 }
 
-/// The provisioning service speaks MQTT only here, and says so to whoever asks.
-fn provisioning_paths() -> Router<HubState> {
-    Router::new()
+/// Paths that need no token: that of WebSockets, in which CONNECT says who it is, and those of the provisioning service,
+/// which speaks MQTT only here, and says so to whoever asks.
+fn open_paths() -> Routes {
+    Routes::new()
+        .route(protocol::websocket::PATH, get(websocket::upgrade))
+        .route("/enrollments", any(not_implemented))
+        .route("/enrollments/{*rest}", any(not_implemented))
+        .route("/enrollmentGroups", any(not_implemented))
+        .route("/enrollmentGroups/{*rest}", any(not_implemented))
+        .route("/registrations/{*rest}", any(not_implemented))
         .route("/{scope}/registrations/{registration}", any(not_implemented))
         .route("/{scope}/registrations/{registration}/register", any(not_implemented))
         .route("/{scope}/registrations/{registration}/operations/{operation}", any(not_implemented))
 }
 
-fn device_paths() -> Router<HubState> {
-    Router::new()
+fn device_paths() -> Routes {
+    Routes::new()
         .route("/devices/{device}/messages/events", any(not_implemented))
         .route("/devices/{device}/messages/devicebound", any(not_implemented))
         .route("/devices/{device}/messages/devicebound/{lock}", any(not_implemented))

@@ -14,9 +14,9 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
 
 use super::requests::query;
+use super::routes::{Routes, get};
 use crate::hub::HubState;
 use crate::hub::blobs::{Blob, CAPACITY};
 use crate::hub::uploads::CONTAINER;
@@ -24,10 +24,14 @@ use answers::{BlobError, created, whole_or_part};
 use requests::{block_ids, kept_headers, sas_query, write_condition};
 
 /// The paths of blobs; they have a token in their query, and none of the hub's rules.
-pub(super) fn paths(state: HubState) -> Router<HubState> {
+pub(super) fn paths() -> Routes {
     let blob = get(read).put(write).fallback(unsupported);
-    Router::new()
-        .route(&format!("/{CONTAINER}/{{*blob}}"), blob)
+    Routes::new().route(&format!("/{CONTAINER}/{{*blob}}"), blob)
+}
+
+pub(super) fn router(state: HubState) -> Router<HubState> {
+    paths()
+        .into_router()
         .route_layer(from_fn_with_state(state, admit))
         .layer(DefaultBodyLimit::max(CAPACITY))
         .layer(from_fn(answers::finish))
