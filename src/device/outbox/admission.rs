@@ -69,7 +69,7 @@ impl Keeper {
         if let Some(oldest) = self.shelf.drop_oldest() {
             self.leave(&[oldest]);
         } else if let Some((stored, promise)) = batch.pop_front() {
-            self.uncount(&(&stored).into());
+            self.shelf.count(|counts| counts.uncount(&(&stored).into()));
             complete([promise], &Ok(()));
         } else {
             return false;
@@ -83,7 +83,7 @@ impl Keeper {
         if let Err(error) = self.access.commit(&stored, &self.leaving, self.next_number, &*self.tell) {
             self.next_number = self.stored_until;
             for stored in &stored {
-                self.uncount(&stored.into());
+                self.shelf.count(|counts| counts.uncount(&stored.into()));
             }
             return complete(promises, &Err(error));
         }

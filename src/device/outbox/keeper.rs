@@ -179,18 +179,9 @@ impl Keeper {
 
     /// These are done with: there is room for others.
     pub(super) fn leave(&mut self, messages: &[Leaving]) {
-        for leaving in messages {
-            self.uncount(leaving);
-        }
+        self.shelf.left(messages);
         self.leaving.extend(messages.iter().map(|leaving| leaving.number));
         self.leaving_since.get_or_insert_with(Instant::now);
-    }
-
-    pub(super) fn uncount(&self, leaving: &Leaving) {
-        self.shelf.count(|counts| {
-            counts.stored -= 1;
-            counts.stored_bytes -= leaving.bytes;
-        });
     }
 
     /// Remove from the file what is done with. What can't be removed now is with the next commit that succeeds.
@@ -259,7 +250,7 @@ impl Keeper {
         if self.flushes.is_empty() {
             return;
         }
-        let oldest = self.shelf.oldest().map_or(self.next_read, |(number, _)| number);
+        let oldest = self.shelf.oldest().unwrap_or(self.next_read);
         if self.flushes.iter().any(|flush| flush.until <= oldest) {
             self.remove();
         }

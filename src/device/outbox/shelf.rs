@@ -30,6 +30,13 @@ pub struct OutboxCounts {
     pub(in crate::device) taken_back: u64,
 }
 
+impl OutboxCounts {
+    pub(super) fn uncount(&mut self, leaving: &Leaving) {
+        self.stored -= 1;
+        self.stored_bytes -= leaving.bytes;
+    }
+}
+
 /// A message that leaves the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leaving {
@@ -63,6 +70,8 @@ struct State {
     waiting: VecDeque<Stored>,
     /// The session has these; all come before those that wait.
     sending: VecDeque<Sending>,
+    /// Taken off, and the keeper has not heard of it yet.
+    leaving: VecDeque<u64>,
     counts: OutboxCounts,
 }
 
@@ -98,11 +107,24 @@ impl Shelf {
         self.changed.notify_one();
     }
 
-    /// The number of the oldest message here, and when it was accepted.
-    pub(super) fn oldest(&self) -> Option<(u64, u64)> {
+    /// The number of the oldest message here, or on its way to the keeper.
+    pub(super) fn oldest(&self) -> Option<u64> {
         let state = self.lock();
         let sending = state.sending.front().map(|sending| &sending.stored);
-        sending.or(state.waiting.front()).map(|stored| (stored.number, stored.message.accepted))
+        let here = sending.or(state.waiting.front()).map(|stored| stored.number);
+        state.leaving.iter().copied().chain(here).min()
+    }
+
+    /// The keeper has heard that these have been taken off.
+    pub(super) fn left(&self, messages: &[Leaving]) {
+        let mut state = self.lock();
+        for leaving in messages {
+            state.counts.uncount(leaving);
+            // They come in the order in which they were taken off, but for what the keeper takes off itself.
+            if let Some(at) = state.leaving.iter().position(|number| *number == leaving.number) {
+                state.leaving.remove(at);
+            }
+        }
     }
 
     /// Let the session have the next messages while it has fewer than `window`; `hand_over` gives a receipt for each.
@@ -131,7 +153,9 @@ impl Shelf {
             match Pin::new(&mut first.receipt).poll(context) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(_)) => {
-                    settled.delivered.push((&first.stored).into());
+                    let leaving = Leaving::from(&first.stored);
+                    settled.delivered.push(leaving);
+                    state.leaving.push_back(leaving.number);
                     state.sending.pop_front();
                 }
                 Poll::Ready(Err(error)) => {
@@ -154,7 +178,7 @@ impl Shelf {
     /// Take everything back from the session; what is on the wire may arrive, and is not repeated.
     pub(super) fn take_all_back(&self) {
         let mut state = self.lock();
-        let State { waiting, sending, counts } = &mut *state;
+        let State { waiting, sending, counts, .. } = &mut *state;
         for Sending { stored, .. } in sending.drain(..).rev() {
             counts.taken_back += 1;
             waiting.push_front(stored);
@@ -168,16 +192,17 @@ impl Shelf {
         if let Some(withdrawn) = withdrawn.and_then(|at| state.sending.remove(at)) {
             state.counts.taken_back += 1;
             self.changed.notify_one();
-            return Some((&withdrawn.stored).into());
+            return Some(state.leave(&withdrawn.stored));
         }
-        state.waiting.pop_front().map(|stored| (&stored).into())
+        let oldest = state.waiting.pop_front()?;
+        Some(state.leave(&oldest))
     }
 
     /// Take off what was accepted before `oldest` and is not on the wire.
     pub(super) fn expire(&self, oldest: u64) -> Vec<Leaving> {
         let mut state = self.lock();
-        let State { waiting, sending, counts } = &mut *state;
-        let mut expired = Vec::new();
+        let State { waiting, sending, counts, leaving } = &mut *state;
+        let mut expired: Vec<Leaving> = Vec::new();
         sending.retain(|sending| {
             let gone = sending.stored.message.accepted < oldest && sending.receipt.withdraw();
             if gone {
@@ -188,6 +213,7 @@ impl Shelf {
         });
         let old = waiting.iter().take_while(|stored| stored.message.accepted < oldest).count();
         expired.extend(waiting.drain(..old).map(|stored| Leaving::from(&stored)));
+        leaving.extend(expired.iter().map(|leaving| leaving.number));
         if !expired.is_empty() {
             self.changed.notify_one();
         }
@@ -196,6 +222,11 @@ impl Shelf {
 }
 
 impl State {
+    fn leave(&mut self, stored: &Stored) -> Leaving {
+        self.leaving.push_back(stored.number);
+        stored.into()
+    }
+
     fn take_back(&mut self, context: &mut Context<'_>, settled: &mut Settled) {
         let mut first = true;
         let mut back = VecDeque::new();
@@ -204,7 +235,7 @@ impl State {
             let outcome = if first { Poll::Pending } else { Pin::new(&mut receipt).poll(context) };
             first = false;
             if matches!(outcome, Poll::Ready(Ok(_))) {
-                settled.delivered.push((&stored).into());
+                settled.delivered.push(self.leave(&stored));
             } else {
                 self.counts.taken_back += 1;
                 back.push_back(stored);
@@ -212,5 +243,25 @@ impl State {
         }
         back.append(&mut self.waiting);
         self.waiting = back;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::device::outbox::record::Message;
+
+    #[test]
+    fn a_message_counts_until_the_keeper_has_heard_that_it_was_taken_off() {
+        let shelf = Shelf::default();
+        let message = Message { accepted: 1, properties: String::new(), payload: Bytes::from_static(b"x") };
+        shelf.put((3..5).map(|number| Stored { number, message: message.clone() }));
+        shelf.count(|counts| (counts.stored, counts.stored_bytes) = (2, 2));
+        let off = shelf.drop_oldest().unwrap();
+        assert_eq!((shelf.oldest(), shelf.counts().stored), (Some(3), 2), "a flush would end too early");
+        shelf.left(&[off]);
+        assert_eq!((shelf.oldest(), shelf.counts().stored), (Some(4), 1));
     }
 }
