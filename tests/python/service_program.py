@@ -60,7 +60,13 @@ def identities(registry: IoTHubRegistryManager) -> Iterator[Step]:
     yield (
         "an edge device with it",
         lambda: registry.update_device_with_sas(
-            "edge", None, KEY, OTHER_KEY, "enabled", iot_edge=True, device_scope=registry.get_device("edge").device_scope
+            "edge",
+            None,
+            KEY,
+            OTHER_KEY,
+            "enabled",
+            iot_edge=True,
+            device_scope=registry.get_device("edge").device_scope,
         ),
     )
     yield (
