@@ -13,8 +13,9 @@ use super::store::{State, Transaction};
 use crate::protocol::identity::IdentityId;
 
 /// The modules that every Edge device has: the hub makes them and takes them away.
-const RUNTIME_MODULES: [&str; 2] = ["$edgeAgent", "$edgeHub"];
-const MANAGED_BY: &str = "iotEdge";
+pub(super) const RUNTIME_MODULES: [&str; 2] = ["$edgeAgent", "$edgeHub"];
+/// Who manages the modules of an Edge device.
+pub(super) const MANAGED_BY: &str = "iotEdge";
 
 /// The scopes that a device has.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -30,6 +30,21 @@ pub struct Entity {
     /// When it connected and was heard of.
     #[serde(default)]
     pub presence: Presence,
+    /// The configurations that target it, by their ids, as they were when they were last applied.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configurations: BTreeMap<String, ConfigurationMark>,
+}
+
+/// What one configuration is for a twin that it targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigurationMark {
+    /// Which configuration of this id: one that was deleted and created again is another.
+    pub number: u64,
+    /// Its revision.
+    pub revision: u64,
+    /// Whether something of it stands in the twin; others may have precedence everywhere.
+    pub applied: bool,
 }
 
 /// The registry's part of an entity. Times are milliseconds since 1970.
@@ -152,6 +167,7 @@ impl Entity {
             subscriptions: BTreeMap::new(),
             messages: MessageQueue::default(),
             presence: Presence::default(),
+            configurations: BTreeMap::new(),
         }
     }
 
@@ -159,6 +175,14 @@ impl Entity {
     #[must_use]
     pub fn twin_etag(&self) -> String {
         STANDARD.encode(self.twin.revision.to_be_bytes())
+    }
+
+    /// Whether something changed that the target conditions of configurations can look at.
+    pub(super) fn differs_for_conditions(&self, before: &Self) -> bool {
+        self.identity.iot_edge != before.identity.iot_edge
+            || self.identity.generation_id != before.identity.generation_id
+            || self.twin.reported.version() != before.twin.reported.version()
+            || self.twin.tags != before.twin.tags
     }
 }
 

@@ -3,7 +3,8 @@
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
 //! - `registry`, `edge`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
-//!   [`HubState`]; [`query`]: finding them; [`jobs`]: doing something with many of them.
+//!   [`HubState`]; [`query`]: finding them; [`jobs`]: doing something with many of them; [`configurations`]: what the hub
+//!   itself writes into twins.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
 //!
@@ -16,6 +17,7 @@ mod base64_body;
 pub mod blobs;
 pub mod bulk;
 mod certificates;
+pub mod configurations;
 pub mod connections;
 pub mod control;
 mod counters;
@@ -45,6 +47,7 @@ pub mod server;
 pub mod sessions;
 pub mod store;
 pub mod telemetry;
+mod touched;
 pub mod twin_document;
 pub mod twins;
 pub mod uploads;
@@ -65,6 +68,7 @@ pub use server::{Hub, HubOptions};
 use crate::clock::Clock;
 use crate::error::Result;
 use access::Access;
+use configurations::Table;
 use connections::Connections;
 use data_file::{DataFile, HubRecord, Stored};
 use faults::Faults;
@@ -125,6 +129,8 @@ pub struct HubState {
     pub limits: Limits,
     /// All devices and modules.
     pub store: Store,
+    /// The configurations there are.
+    pub configurations: Arc<Table>,
     /// Who is connected now.
     pub connections: Connections,
     /// What has happened so far.
@@ -154,12 +160,17 @@ impl HubState {
             Some(path) => settings.open_store(path, new)?,
             None => (Store::in_memory(), Log::default(), new),
         };
+        let configurations = Arc::new(store.peek(Table::restored));
+        if !configurations.is_empty() {
+            store.watch().note_all();
+        }
         Ok(Self {
             address: settings.address.as_str().into(),
             access: Arc::new(Access::new(&record.host_name, &record.owner_key)?),
             clock: settings.clock.clone(),
             limits: settings.limits,
             store,
+            configurations,
             connections: Connections::default(),
             counters: Arc::default(),
             telemetry: Arc::new(Telemetry::restored(log)),

@@ -183,7 +183,7 @@ impl HubState {
         }
         let modules = runtime.len() + if id.module.is_some() { itself } else { 0 };
         if modules > 0 {
-            self.limits.check_modules(&id.device, before.modules(id).count() + modules)?;
+            self.limits.check_modules(&id.device, transaction.modules(id).len() + modules)?;
         }
         for module in runtime {
             transaction.put(module, edge::runtime_module(now));

@@ -104,7 +104,14 @@ impl Hub {
         state.resume_jobs();
         let (stopping, stop) = watch::channel(false);
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
-        let server = tokio::spawn(accept_all(ports.listeners, endpoint, state.connections.clone(), stop));
+        let serving = accept_all(ports.listeners, endpoint, state.connections.clone(), stop);
+        let applying = state.clone().keep_configurations_applied();
+        let server = tokio::spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = applying => {}
+            }
+        });
         Ok(Self {
             port: ports.main,
             notes: ports.note.into_iter().chain(certificate.note).collect(),

@@ -12,6 +12,7 @@ use super::entity::Entity;
 use super::error::HubError;
 use super::journal::Journal;
 use super::telemetry::Log;
+use super::touched::Watch;
 use crate::protocol::identity::IdentityId;
 
 /// The number of a change: grows by one with each.
@@ -47,6 +48,7 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     current: Mutex<Current>,
     journal: Option<Journal>,
+    watch: Watch,
 }
 
 struct Current {
@@ -168,6 +170,17 @@ impl<'state> Transaction<'state> {
         changed.unwrap_or_else(|| self.state.get(id)).map(|entity| Entity::clone(entity))
     }
 
+    /// The modules on a device as they are by now, in the order of their names.
+    #[must_use]
+    pub fn modules(&self, device: &IdentityId) -> Vec<(IdentityId, Arc<Entity>)> {
+        let before = self.state.modules(device).map(|(id, entity)| (id.clone(), Some(Arc::clone(entity))));
+        let mut modules: BTreeMap<_, _> = before.collect();
+        let changed = self.changes.entities.iter();
+        let changed = changed.filter(|(id, _)| id.module.is_some() && id.device == device.device);
+        modules.extend(changed.map(|(id, entity)| (id.clone(), entity.clone())));
+        modules.into_iter().filter_map(|(id, entity)| Some((id, entity?))).collect()
+    }
+
     /// Add an entity, or put it in the place of the old one.
     pub fn put(&mut self, id: IdentityId, entity: Entity) -> Arc<Entity> {
         let entity = Arc::new(entity);
@@ -211,7 +224,7 @@ impl Store {
 
     fn new(state: State, journal: Option<Journal>) -> Self {
         let current = Mutex::new(Current { state, newest: Sequence::default() });
-        Self(Arc::new(Shared { current, journal }))
+        Self(Arc::new(Shared { current, journal, watch: Watch::default() }))
     }
 
     /// Look at the state; resolves when all that could be seen is on disk.
@@ -268,6 +281,11 @@ impl Store {
         }
     }
 
+    /// The devices of which something changed that conditions can see, for who watches.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
     /// Whether anything of it is on disk.
     pub(super) fn is_kept(&self) -> bool {
         self.0.journal.is_some()
@@ -315,6 +333,15 @@ impl Store {
             effect(newest);
         }
         current.newest = newest;
+        if self.0.watch.is_on() {
+            let seen =
+                |(id, entity): &(&IdentityId, &Option<Arc<Entity>>)| match (current.state.get(id), entity) {
+                    (Some(before), Some(now)) => now.differs_for_conditions(before),
+                    (None, Some(_)) => true,
+                    (_, None) => false,
+                };
+            changes.entities.iter().filter(seen).for_each(|(id, _)| self.0.watch.note(id));
+        }
         current.state.apply(&changes);
         if let Some(journal) = &self.0.journal {
             journal.append(newest, changes);

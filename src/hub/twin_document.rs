@@ -4,9 +4,11 @@
 //! for one after another.
 //! <https://learn.microsoft.com/rest/api/iothub/service/devices/get-twin>
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::entity::{Authentication, Entity, Presence, Thumbprints};
+use super::entity::{Authentication, ConfigurationMark, Entity, Presence, Thumbprints};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::timestamp::timestamp_or_never;
 
@@ -30,6 +32,7 @@ pub enum Field {
     Version,
     Tags,
     Properties,
+    Configurations,
     Capabilities,
     DeviceScope,
     ParentScopes,
@@ -37,7 +40,7 @@ pub enum Field {
 
 impl Field {
     /// All of them, in the order of the document.
-    const ALL: [(Self, &str); 19] = [
+    const ALL: [(Self, &str); 20] = [
         (Self::DeviceId, "deviceId"),
         (Self::ModuleId, "moduleId"),
         (Self::Etag, "etag"),
@@ -54,6 +57,7 @@ impl Field {
         (Self::Version, "version"),
         (Self::Tags, "tags"),
         (Self::Properties, "properties"),
+        (Self::Configurations, "configurations"),
         (Self::Capabilities, "capabilities"),
         (Self::DeviceScope, "deviceScope"),
         (Self::ParentScopes, "parentScopes"),
@@ -92,6 +96,8 @@ impl Field {
             Self::Properties => {
                 json!({ "desired": twin.desired.service_view(), "reported": twin.reported.service_view() })
             }
+            Self::Configurations if entity.configurations.is_empty() => return None,
+            Self::Configurations => configurations(&entity.configurations),
             Self::Capabilities if is_device => json!({ "iotEdge": identity.iot_edge }),
             Self::Capabilities => return None,
             Self::DeviceScope => scope?.into(),
@@ -107,6 +113,12 @@ pub fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
     let present =
         fields.filter_map(|(field, name)| field.value(id, entity).map(|value| (name.to_owned(), value)));
     present.collect::<Map<_, _>>().into()
+}
+
+/// `{"…": {"status": "Applied"}}`: the configurations that target it, by their ids.
+fn configurations(marks: &BTreeMap<String, ConfigurationMark>) -> Value {
+    let status = |mark: &ConfigurationMark| if mark.applied { "Applied" } else { "Targeted" };
+    marks.iter().map(|(id, mark)| (id.clone(), json!({ "status": status(mark) }))).collect()
 }
 
 /// As REST names it.

@@ -76,7 +76,8 @@ impl HubState {
         Ok(transaction.put(id.clone(), entity))
     }
 
-    fn tell_desired(
+    /// Send desired properties as they were changed to the device, if it listens.
+    pub(super) fn tell_desired(
         &self,
         transaction: &mut Transaction<'_>,
         id: &IdentityId,

@@ -28,6 +28,13 @@ impl ErrorCode {
     pub const EXPIRED_UPLOAD: Self = Self::new(400_016, "ExpiredFileUploadCorrelationId");
     /// It isn't said whether a file upload succeeded.
     pub const INVALID_UPLOAD_STATUS: Self = Self::new(400_019, "InvalidFileUploadCompletionStatus");
+    /// The target condition of a configuration can't be used.
+    pub const INVALID_CONFIGURATION_TARGET: Self = Self::new(400_401, "InvalidConfigurationTargetCondition");
+    /// The content of a configuration breaks a rule.
+    pub const INVALID_CONFIGURATION_CONTENT: Self = Self::new(400_402, "InvalidConfigurationContent");
+    /// The query of a configuration's metric can't be used.
+    pub const INVALID_CONFIGURATION_METRIC: Self =
+        Self::new(400_404, "InvalidConfigurationCustomMetricsQuery");
     /// The credentials are missing, wrong, expired or not enough.
     pub const UNAUTHORIZED_ACCESS: Self = Self::new(401_002, "IotHubUnauthorizedAccess");
     /// As many messages wait for the device as may.
@@ -50,6 +57,8 @@ impl ErrorCode {
     pub const REGISTRATION_NOT_FOUND: Self = Self::new(404_204, "DeviceRegistrationNotFound");
     /// The device isn't connected, or doesn't listen.
     pub const DEVICE_NOT_ONLINE: Self = Self::new(404_103, "DeviceNotOnline");
+    /// There is no such configuration.
+    pub const CONFIGURATION_NOT_FOUND: Self = Self::new(404_301, "ConfigurationNotFound");
     /// The path exists, but not with this method.
     pub const METHOD_NOT_ALLOWED: Self = Self::new(405_000, "GenericMethodNotAllowed");
     /// It is too late, or too early, for this.
@@ -60,6 +69,8 @@ impl ErrorCode {
     pub const JOB_ALREADY_EXISTS: Self = Self::new(409_104, "JobAlreadyExists");
     /// A module of this name exists already on the device.
     pub const MODULE_ALREADY_EXISTS: Self = Self::new(409_301, "ModuleAlreadyExistsOnDevice");
+    /// A configuration of this id exists already.
+    pub const CONFIGURATION_ALREADY_EXISTS: Self = Self::new(409_401, "ConfigurationAlreadyExists");
     /// The `ETag` given is not the current one.
     pub const PRECONDITION_FAILED: Self = Self::new(412_001, "PreconditionFailed");
     /// The body or message is larger than allowed.
@@ -68,6 +79,8 @@ impl ErrorCode {
     pub const TOO_MANY_DEVICES: Self = Self::new(413_002, "TooManyDevices");
     /// The device holds as many modules as it can.
     pub const TOO_MANY_MODULES: Self = Self::new(413_003, "TooManyModulesOnDevice");
+    /// The hub holds as many configurations as it can.
+    pub const TOO_MANY_CONFIGURATIONS: Self = Self::new(413_101, "ConfigurationCountLimitExceeded");
     /// There are too many requests.
     pub const THROTTLED: Self = Self::new(429_001, "ThrottlingException");
     /// As many jobs are active as may be.

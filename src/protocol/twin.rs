@@ -74,6 +74,12 @@ impl Section {
         self.version
     }
 
+    /// The properties, without metadata.
+    #[must_use]
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
     /// Apply a patch: `null` removes, objects merge, everything else replaces.
     ///
     /// # Errors
@@ -263,8 +269,8 @@ fn with_version(values: &Map<String, Value>, version: u64) -> Map<String, Value>
     view
 }
 
-/// Merge without metadata: tags have none.
-fn merge_values(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+/// Merge a patch into an object without metadata, as tags are: `null` removes, objects merge, everything else replaces.
+pub fn merge_values(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (key, value) in patch {
         match value {
             // Not `remove`, which would move the last key to this place.
@@ -320,8 +326,20 @@ impl Stamp {
     }
 }
 
+/// The patch that makes one object of the other: [`merge_values`] turned round. Neither holds a `null`.
+#[must_use]
+pub fn difference(before: &Map<String, Value>, now: &Map<String, Value>) -> Map<String, Value> {
+    let gone = before.keys().filter(|key| !now.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = now.iter().filter(|(key, value)| before.get(*key) != Some(value));
+    let changed = changed.map(|(key, value)| match (before.get(key), value) {
+        (Some(Value::Object(before)), Value::Object(now)) => (key.clone(), difference(before, now).into()),
+        (_, value) => (key.clone(), value.clone()),
+    });
+    gone.chain(changed).collect()
+}
+
 /// The object under a key, made (in the place of whatever isn't an object) if there is none.
-fn child<'parent>(parent: &'parent mut Map<String, Value>, key: &str) -> &'parent mut Map<String, Value> {
+pub fn child<'parent>(parent: &'parent mut Map<String, Value>, key: &str) -> &'parent mut Map<String, Value> {
     let value = parent.entry(key).or_insert(Value::Null);
     if !value.is_object() {
         *value = Map::new().into();

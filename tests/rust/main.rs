@@ -9,6 +9,7 @@ mod device_outbox;
 mod device_session;
 mod http;
 mod hub_bulk;
+mod hub_configurations;
 mod hub_conformance;
 mod hub_endpoints;
 mod hub_faults;

@@ -7,6 +7,7 @@
 
 mod answers;
 mod blobs;
+mod configurations;
 mod documents;
 mod enrollments;
 mod files;
@@ -82,17 +83,19 @@ fn registry_paths() -> Routes {
         .delete(registry::delete_identity)
         .post(registry::post_to_devices);
     let module = get(registry::get_identity).put(registry::put_identity).delete(registry::delete_identity);
+    let configuration = get(configurations::get).put(configurations::put).delete(configurations::delete);
     Routes::new()
         .route("/devices", get(registry::list_devices).post(registry::change_many))
         .route("/devices/{device}", device)
         .route("/devices/{device}/modules", get(registry::list_modules))
         .route("/devices/{device}/modules/{module}", module)
-        .route("/devices/{device}/applyConfigurationContent", any(not_implemented))
+        .route("/devices/{device}/applyConfigurationContent", post(configurations::apply_on_edge))
         .route("/statistics/devices", get(registry::device_statistics))
         .route("/jobs", any(not_implemented))
         .route("/jobs/{job}", any(not_implemented))
-        .route("/configurations", any(not_implemented))
-        .route("/configurations/{configuration}", any(not_implemented))
+        .route("/configurations", get(configurations::list))
+        .route("/configurations/testQueries", post(configurations::test))
+        .route("/configurations/{name}", configuration)
 }
 
 fn service_paths() -> Routes {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answers::{Document, method_not_allowed, refusal};
 use super::documents::identity_document;
 use super::queries;
-use super::requests::{Condition, JsonBody, Target, query};
+use super::requests::{Condition, JsonBody, Target, most};
 use crate::hub::HubState;
 use crate::hub::bulk::Change;
 use crate::hub::entity::Entity;
@@ -45,13 +45,7 @@ pub(super) async fn delete_identity(
 }
 
 pub(super) async fn list_devices(State(hub): State<HubState>, uri: Uri) -> Answer {
-    let most = match query(&uri, "top") {
-        Some(top) => {
-            top.parse().map_err(|_| HubError::invalid("The query parameter top is not a number."))?
-        }
-        None => usize::MAX,
-    };
-    let devices = hub.devices(most).await?;
+    let devices = hub.devices(most(&uri)?).await?;
     Ok(Document::new(devices.iter().map(|(id, entity)| identity_document(id, entity)).collect()))
 }
 

@@ -89,3 +89,9 @@ pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
     let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1;
     Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
+
+/// The query parameter `top`: how much an answer may hold at most.
+pub(super) fn most(uri: &Uri) -> Result<usize, HubError> {
+    let Some(top) = query(uri, "top") else { return Ok(usize::MAX) };
+    top.parse().map_err(|_| HubError::invalid("The query parameter top is not a number."))
+}

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::syntax::{Comparison, Expression, Operator, Path, Root};
+use super::syntax::{Collection, Comparison, Expression, Operator, Path, Query, Root};
 use crate::hub::entity::Entity;
 use crate::hub::twin_document::Field;
 use crate::protocol::identity::IdentityId;
@@ -113,6 +113,15 @@ impl<'e> Document<'e> {
                 Operator::Remainder => left % right,
             })
         })
+    }
+}
+
+impl Query {
+    /// Whether the document is one of those that the query reads.
+    pub(super) fn selects(&self, document: Document<'_>) -> bool {
+        let of_modules = self.from == Collection::Modules;
+        document.id.module.is_some() == of_modules
+            && self.filter.as_ref().is_none_or(|condition| document.fulfils(condition))
     }
 }
 

@@ -12,6 +12,7 @@ mod continuation;
 mod evaluate;
 mod grammar;
 mod groups;
+mod prepared;
 mod rules;
 mod syntax;
 mod words;
@@ -33,6 +34,8 @@ use evaluate::Document;
 use groups::Groups;
 use syntax::{Collection, Column, Content, Expression, Query, Selection};
 use words::{Input, Refusal};
+
+pub use prepared::PreparedQuery;
 
 /// Longest query, in characters.
 const LONGEST: usize = 8192;
@@ -130,19 +133,31 @@ impl HubState {
     async fn visit(
         &self,
         query: &Query,
+        after: Option<IdentityId>,
+        mut show: impl FnMut(Document<'_>) -> ControlFlow<()>,
+    ) {
+        self.each(
+            after,
+            |document| {
+                if query.selects(document) { show(document) } else { ControlFlow::Continue(()) }
+            },
+        )
+        .await;
+    }
+
+    /// Show each document, in the order of names.
+    async fn each(
+        &self,
         mut after: Option<IdentityId>,
         mut show: impl FnMut(Document<'_>) -> ControlFlow<()>,
     ) {
-        let of_modules = query.from == Collection::Modules;
         loop {
             let batch: Vec<_> = self.store.peek(|state| {
                 let next = state.after(after.as_ref()).take(BATCH);
                 next.map(|(id, entity)| (id.clone(), entity.clone())).collect()
             });
-            for (id, entity) in batch.iter().filter(|(id, _)| id.module.is_some() == of_modules) {
-                let document = Document { id, entity };
-                let wanted = query.filter.as_ref().is_none_or(|condition| document.fulfils(condition));
-                if wanted && show(document).is_break() {
+            for (id, entity) in &batch {
+                if show(Document { id, entity }).is_break() {
                     return;
                 }
             }

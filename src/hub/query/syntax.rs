@@ -1,5 +1,7 @@
 //! What a query says, once it is read.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::hub::twin_document::Field;
@@ -119,6 +121,17 @@ impl Path {
             (Some(key), _) | (None, Root::Unknown(key)) => key,
             (None, Root::Field(_, name)) => name,
         }
+    }
+}
+
+/// The names with dots between them, from the root on.
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.root {
+            Root::Field(_, name) => formatter.write_str(name)?,
+            Root::Unknown(name) => formatter.write_str(name)?,
+        }
+        self.keys.iter().try_for_each(|key| write!(formatter, ".{key}"))
     }
 }
 
