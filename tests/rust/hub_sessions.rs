@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ferrohub::protocol::topics;
-use rumqttc::mqttbytes::QoS::AtMostOnce;
+use rumqttc::mqttbytes::QoS::{AtLeastOnce, AtMostOnce};
 use rumqttc::mqttbytes::v4::ConnectReturnCode::{NotAuthorized, RefusedProtocolVersion, ServiceUnavailable};
 use rumqttc::mqttbytes::v4::{LastWill, Packet, Unsubscribe};
 use serde_json::json;
@@ -169,4 +169,36 @@ async fn a_last_will_arrives_as_telemetry_unless_the_client_says_goodbye() {
 
     let will = LastWill::new("devices/e/messages/events/", "", AtMostOnce, false);
     SignIn { will: Some(will), ..sign_in }.expect_refused(&hub, ServiceUnavailable).await;
+}
+
+#[tokio::test]
+async fn what_a_device_does_shows_in_its_presence_and_leaves_its_etags() {
+    let hub = TestHub::start().await;
+    let id = hub.create("d").await;
+    let documents = async || {
+        let identity = hub.rest("GET", "/devices/d", None).await.1;
+        let twin = hub.rest("GET", "/twins/d", None).await.1;
+        assert_eq!(identity["connectionState"], twin["connectionState"]);
+        assert_eq!(identity["lastActivityTime"], twin["lastActivityTime"]);
+        (identity, twin)
+    };
+    let (identity, twin) = documents().await;
+    assert_eq!(identity["connectionState"], "Disconnected");
+    assert_eq!(identity["connectionStateUpdatedTime"], "0001-01-01T00:00:00Z");
+
+    let mut device = SignIn::of(&hub, &id).await.connect(&hub).await;
+    device.expect_accepted(false).await;
+    device.subscribe(&[("$iothub/twin/res/#", AtMostOnce)]).await;
+    device.publish("devices/d/messages/events/", AtLeastOnce, "x").await;
+    assert!(matches!(device.receive().await, Packet::PubAck(_)));
+    device.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", AtMostOnce, "{}").await;
+    assert_eq!(device.message().await.0, "$iothub/twin/res/204/?$rid=1&$version=2");
+
+    let (identity_now, twin_now) = documents().await;
+    assert_eq!(identity_now["connectionState"], "Connected");
+    assert_eq!(identity_now["connectionStateUpdatedTime"], "2023-11-14T22:13:20.0000000Z");
+    assert_eq!((&identity_now["etag"], &twin_now["etag"]), (&identity["etag"], &twin["etag"]));
+    assert_eq!(twin_now["version"], 3);
+    assert!(twin_now.get("connectionStateUpdatedTime").is_none() && twin_now.get("generationId").is_none());
+    assert_eq!(hub.rest("GET", "/statistics/service", None).await.1["connectedDeviceCount"], 1);
 }
