@@ -98,7 +98,16 @@ impl State {
         &'state self,
         prefix: &'state str,
     ) -> impl Iterator<Item = (&'state str, &'state str)> {
-        let from = self.records.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        self.records_from(prefix, Bound::Included(prefix))
+    }
+
+    /// The same from one of the names on.
+    pub(super) fn records_from<'state>(
+        &'state self,
+        prefix: &'state str,
+        from: Bound<&str>,
+    ) -> impl Iterator<Item = (&'state str, &'state str)> {
+        let from = self.records.range::<str, _>((from, Bound::Unbounded));
         let named = from.take_while(move |(name, _)| name.starts_with(prefix));
         named.map(|(name, text)| (name.as_str(), &**text))
     }

@@ -433,3 +433,75 @@ async fn a_scheduled_job_starts_though_the_hub_was_stopped_meanwhile() {
     hub.clock.advance(HOUR);
     assert_eq!(counts(&ended(hub.hub.state(), "j").await), (1, 0, 1));
 }
+
+/// The devices of jobs that a query finds, a few to a page.
+async fn device_jobs(hub: &HubState, query: &str) -> Vec<Value> {
+    let (mut rows, mut continuation) = (Vec::new(), None);
+    loop {
+        let page = hub.query_twins(query, 50, continuation.as_deref()).await.unwrap();
+        rows.extend(page.rows);
+        continuation = page.continuation;
+        if continuation.is_none() {
+            return rows;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_became_of_each_device_can_be_asked_for() {
+    let hub = TestHub::start().await;
+    let mut device = hub.connect("on").await;
+    device.subscribe(&[(topics::METHODS, AtMostOnce)]).await;
+    hub.create("off").await;
+    hub.rest("PUT", "/jobs/v2/j", Some(method_job("*"))).await;
+    let (topic, _) = device.message().await;
+    let state = hub.hub.state();
+    when(state, "j", |job| job.statistics.failed_count == 1).await;
+    let ask = async || device_jobs(state, "SELECT * FROM devices.jobs").await;
+    hub.clock.advance(Duration::from_secs(5));
+    let row = |device: &str, status: &str| {
+        json!({
+            "deviceId": device, "jobId": "j", "jobType": "scheduleDeviceMethod", "status": status,
+            "startTimeUtc": "2023-11-14T22:13:20.0000000Z", "createdDateTimeUtc": "2023-11-14T22:13:20.0000000Z",
+            "lastUpdatedDateTimeUtc": "2023-11-14T22:13:20.0000000Z",
+        })
+    };
+    let mut failed = with(row("off", "failed"), "error", json!({ "code": "DeviceNotOnline" }));
+    failed["endTimeUtc"] = failed["startTimeUtc"].clone();
+    assert_eq!(ask().await, [failed.clone(), row("on", "pending")]);
+    let request_id = topics::parse_method_request(&topic).unwrap().request_id;
+    device.publish(&topics::method_response(200, &request_id), AtMostOnce, r#"{"x":[1.0]}"#).await;
+    ended(state, "j").await;
+    let mut done = row("on", "completed");
+    done["outcome"] = json!({ "deviceMethodResponse": { "status": 200, "payload": { "x": [1.0] } } });
+    for key in ["endTimeUtc", "lastUpdatedDateTimeUtc"] {
+        done[key] = json!("2023-11-14T22:13:25.0000000Z");
+    }
+    // Numbers keep their form; the order of keys doesn't count.
+    assert_eq!(ask().await, [failed, serde_json::from_str(&done.to_string()).unwrap()]);
+}
+
+#[tokio::test]
+async fn the_devices_of_many_jobs_come_page_by_page_each_once_and_cost_little_memory() {
+    let hub = empty_hub();
+    for n in 0..300 {
+        create(&hub, &format!("device-{n:06}")).await;
+    }
+    for id in ["a", "b"] {
+        schedule(&hub, id, twin_job("*")).await.unwrap();
+        ended(&hub, id).await;
+    }
+    let rows = device_jobs(&hub, "SELECT * FROM devices.jobs").await;
+    let mut names: Vec<_> =
+        rows.iter().map(|row| (row["jobId"].to_string(), row["deviceId"].to_string())).collect();
+    assert!(names.is_sorted() && names.len() == 600);
+    names.dedup();
+    assert_eq!(names.len(), 600);
+    let only_b =
+        device_jobs(&hub, "SELECT * FROM devices.jobs WHERE jobId = 'b' AND status = 'completed'").await;
+    assert_eq!(only_b.len(), 300);
+    let bytes: usize = hub
+        .store
+        .peek(|state| state.records("job-devices/").map(|(name, text)| name.len() + text.len()).sum());
+    assert!(bytes / 600 <= 50, "{bytes}");
+}

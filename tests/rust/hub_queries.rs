@@ -8,6 +8,8 @@ use ferrohub::protocol::identity::IdentityId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::hub_jobs;
+
 const TABLE: &str = include_str!("../golden/queries.json");
 const ALL: &str = "SELECT * FROM devices";
 
@@ -15,6 +17,7 @@ const ALL: &str = "SELECT * FROM devices";
 struct Table {
     sources: Map<String, Value>,
     fleet: Vec<Member>,
+    jobs: Vec<Value>,
     answered: Vec<Answered>,
     malformed: Vec<Refused>,
     not_implemented: Vec<Refused>,
@@ -30,10 +33,12 @@ struct Member {
     reported: Option<Value>,
 }
 
-/// A query, and the names of the twins or the rows that answer it.
+/// A query, and the names of the twins, the rows or the devices of jobs (`job/device`) that answer it.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Answered {
     query: String,
+    job_devices: Option<Vec<String>>,
     twins: Option<Vec<String>>,
     rows: Option<Vec<Value>>,
     basis: String,
@@ -128,21 +133,33 @@ async fn every_query_of_the_table_has_its_rows() {
     let table = table();
     assert!(table.answered.len() >= 150);
     let hub = hub_with(table.fleet).await;
+    for job in table.jobs {
+        let id = job["id"].as_str().unwrap().to_owned();
+        hub_jobs::schedule(&hub, &id, job).await.unwrap();
+        hub_jobs::ended(&hub, &id).await;
+    }
     for case in table.answered {
         assert!(table.sources.contains_key(&case.source), "{}", case.source);
         assert!(["documentation", "inference", "conflict"].contains(&case.basis.as_str()), "{}", case.basis);
         let page = hub.query_twins(&case.query, 100, None).await;
         let page = page.unwrap_or_else(|error| panic!("{}: {error}", case.query));
-        match (case.twins, case.rows) {
-            (Some(twins), None) => {
+        match (case.twins, case.rows, case.job_devices) {
+            (Some(twins), None, None) => {
                 assert_eq!((names(&page.rows), page.item_type), (twins, "Twin"), "{}", case.query);
             }
-            (None, Some(rows)) => {
+            (None, None, Some(devices)) => {
+                let name = |row: &Value| {
+                    format!("{}/{}", row["jobId"].as_str().unwrap(), row["deviceId"].as_str().unwrap())
+                };
+                let found: Vec<_> = page.rows.iter().map(name).collect();
+                assert_eq!((found, page.item_type), (devices, "DeviceJob"), "{}", case.query);
+            }
+            (None, Some(rows), None) => {
                 // Texts, since numbers keep their form; the order of keys is that of the query.
                 let as_text = |rows: &[Value]| rows.iter().map(sorted).collect::<Vec<_>>();
                 assert_eq!((as_text(&page.rows), page.item_type), (as_text(&rows), "Raw"), "{}", case.query);
             }
-            _ => panic!("{} has either twins or rows", case.query),
+            _ => panic!("{} has either twins or rows or devices of jobs", case.query),
         }
         assert_eq!(page.continuation, None, "{}", case.query);
     }

@@ -27,6 +27,7 @@ use crate::protocol::error_code::ErrorCode;
 
 pub use job::{Job, Kind, Statistics, Status};
 pub use request::JobBody;
+pub(super) use rows::JobDevices;
 
 /// How long a job is known after its end: 30 days, as on Azure.
 const HISTORY_MILLIS: u64 = 30 * 24 * 3_600_000;

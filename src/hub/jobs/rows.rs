@@ -3,14 +3,18 @@
 //! Kept a hundred or so to a record and without what the job knows anyway: some forty bytes for a device with a short
 //! name. Records, and rows in them, are in the order of the devices' names.
 
+use std::ops::Bound;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
-use super::job::Statistics;
+use super::job::{Job, Statistics};
 use crate::hub::error::HubError;
 use crate::hub::methods::MethodResult;
 use crate::hub::store::{State, Transaction};
 use crate::protocol::identity::IdentityId;
+use crate::protocol::timestamp::timestamp;
 
 const RECORDS: &str = "job-devices/";
 /// Devices in one record: it is written whole when one of them changes.
@@ -99,6 +103,76 @@ impl Rows {
         if let Some(row) = self.rows.get_mut(place) {
             row.1 = outcome;
         }
+    }
+}
+
+impl Row {
+    /// As a query shows it. Its own times are those of the job until something has become of it.
+    fn document(&self, job: &Job) -> Map<String, Value> {
+        let Self(name, outcome) = self;
+        let (status, ended) = match outcome {
+            Outcome::Pending => ("pending", None),
+            Outcome::Updated(at) | Outcome::Responded(at, ..) => ("completed", Some(*at)),
+            Outcome::Failed(at, _) => ("failed", Some(*at)),
+        };
+        let times = [
+            ("startTimeUtc", job.began),
+            ("endTimeUtc", ended),
+            ("createdDateTimeUtc", Some(job.created)),
+            ("lastUpdatedDateTimeUtc", ended.or(job.began)),
+        ];
+        let texts = [
+            ("deviceId", name.as_str()),
+            ("jobId", &job.id),
+            ("jobType", job.kind().name()),
+            ("status", status),
+        ];
+        let times = times.into_iter().filter_map(|(key, time)| Some((key, timestamp(time?).into())));
+        let outcome = match outcome {
+            Outcome::Pending | Outcome::Updated(_) => None,
+            Outcome::Responded(_, status, payload) => {
+                let mut response = json!({ "status": status });
+                if let Some(payload) = payload {
+                    response["payload"] = serde_json::from_str(payload.get()).unwrap_or_default();
+                }
+                Some(("outcome", json!({ "deviceMethodResponse": response })))
+            }
+            Outcome::Failed(_, code) => Some(("error", json!({ "code": code }))),
+        };
+        let cells = texts.map(|(key, text)| (key, text.into())).into_iter().chain(times).chain(outcome);
+        cells.map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
+
+/// A row as a query shows it, after its place among those of all jobs.
+type Placed = (String, Map<String, Value>);
+
+/// The devices of one record for a query, each with its place among those of all jobs.
+pub(in crate::hub) struct JobDevices {
+    job: Job,
+    name: String,
+    text: String,
+}
+
+impl JobDevices {
+    /// Those that come next, of the record after this one or, at first, of the one in which the place is.
+    pub(in crate::hub) fn next(state: &State, last: Option<&Self>, after: Option<&str>) -> Option<Self> {
+        let first = after.and_then(|after| Some(after.rsplit_once('/')?.0)).unwrap_or(RECORDS);
+        let from = last.map_or(Bound::Included(first), |last| Bound::Excluded(last.name.as_str()));
+        let (name, text) = state.records_from(RECORDS, from).next()?;
+        let job = Job::get(state, name.strip_prefix(RECORDS)?.split_once('/')?.0)?;
+        Some(Self { job, name: name.to_owned(), text: text.to_owned() })
+    }
+
+    /// The rows after this place, or all; none any more if the job's history is over.
+    pub(in crate::hub) fn rows(&self, after: Option<&str>, now: u64) -> Result<Vec<Placed>, HubError> {
+        if !self.job.is_known(now) {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<Row> = serde_json::from_str(&self.text)?;
+        let placed = rows.iter().enumerate().map(|(place, row)| (format!("{}/{place:03}", self.name), row));
+        let later = placed.filter(|(place, _)| after.is_none_or(|after| place.as_str() > after));
+        Ok(later.map(|(place, row)| (place, row.document(&self.job))).collect())
     }
 }
 

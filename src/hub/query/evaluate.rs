@@ -7,41 +7,65 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::syntax::{Collection, Comparison, Expression, Operator, Path, Query, Root};
 use crate::hub::entity::Entity;
-use crate::hub::twin_document::Field;
+use crate::hub::twin_document::{Field, twin_document};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::twin::find;
 
 /// JSON, or undefined.
 pub(super) type Found<'e> = Option<Cow<'e, Value>>;
 
-/// A twin's document, of which only what is asked for is made.
+/// What a query reads.
 #[derive(Clone, Copy)]
-pub(super) struct Document<'e> {
-    pub(super) id: &'e IdentityId,
-    pub(super) entity: &'e Entity,
+pub(super) enum Document<'e> {
+    /// A twin, of whose document only what is asked for is made.
+    Twin { id: &'e IdentityId, entity: &'e Entity },
+    /// A device of a job, with its place among all of them.
+    Job { place: &'e str, row: &'e Map<String, Value> },
 }
 
 impl<'e> Document<'e> {
     /// What stands there.
     pub(super) fn find(self, path: &Path) -> Found<'e> {
-        let Root::Field(field, _) = path.root else { return None };
-        let twin = &self.entity.twin;
-        match (field, path.keys.as_slice()) {
-            (Field::Properties, [section, keys @ ..]) => match section.as_str() {
-                "desired" => twin.desired.find(keys),
-                "reported" => twin.reported.find(keys),
-                _ => None,
-            },
-            (Field::Tags, keys @ [_, ..]) => find(&twin.tags, keys).map(Cow::Borrowed),
-            (field, keys) => {
-                let value = field.value(self.id, self.entity)?;
-                let value = keys.iter().try_fold(&value, |value, key| value.as_object()?.get(key))?;
-                Some(Cow::Owned(value.clone()))
+        match self {
+            Self::Twin { id, entity } => find_in_twin(id, entity, path),
+            Self::Job { row, .. } => {
+                let name = match path.root_name() {
+                    // So Microsoft's documentation calls it in a condition, and otherwise in the row.
+                    name if name.eq_ignore_ascii_case("createdTimeUtc") => "createdDateTimeUtc",
+                    name => name,
+                };
+                let (_, value) = row.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+                below(value, &path.keys).map(Cow::Borrowed)
             }
+        }
+    }
+
+    /// The whole of it.
+    pub(super) fn whole(self) -> Value {
+        match self {
+            Self::Twin { id, entity } => twin_document(id, entity),
+            Self::Job { row, .. } => row.clone().into(),
+        }
+    }
+
+    /// What tells it from all others; the order of documents is that of these texts or of the names in them.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Twin { id, .. } => id.to_string(),
+            Self::Job { place, .. } => place.to_owned(),
+        }
+    }
+
+    /// To which it belongs.
+    fn collection(self) -> Collection {
+        match self {
+            Self::Twin { id, .. } if id.module.is_none() => Collection::Devices,
+            Self::Twin { .. } => Collection::Modules,
+            Self::Job { .. } => Collection::Jobs,
         }
     }
 
@@ -119,10 +143,30 @@ impl<'e> Document<'e> {
 impl Query {
     /// Whether the document is one of those that the query reads.
     pub(super) fn selects(&self, document: Document<'_>) -> bool {
-        let of_modules = self.from == Collection::Modules;
-        document.id.module.is_some() == of_modules
+        self.from == document.collection()
             && self.filter.as_ref().is_none_or(|condition| document.fulfils(condition))
     }
+}
+
+fn find_in_twin<'e>(id: &IdentityId, entity: &'e Entity, path: &Path) -> Found<'e> {
+    let Root::Field(field, _) = path.root else { return None };
+    let twin = &entity.twin;
+    match (field, path.keys.as_slice()) {
+        (Field::Properties, [section, keys @ ..]) => match section.as_str() {
+            "desired" => twin.desired.find(keys),
+            "reported" => twin.reported.find(keys),
+            _ => None,
+        },
+        (Field::Tags, keys @ [_, ..]) => find(&twin.tags, keys).map(Cow::Borrowed),
+        (field, keys) => {
+            let value = field.value(id, entity)?;
+            below(&value, keys).cloned().map(Cow::Owned)
+        }
+    }
+}
+
+fn below<'v>(value: &'v Value, keys: &[String]) -> Option<&'v Value> {
+    keys.iter().try_fold(value, |value, key| value.as_object()?.get(key))
 }
 
 /// Undefined if it is none that JSON has, as after a division by zero.

@@ -1,4 +1,5 @@
-//! Queries: which devices and modules fulfil a condition, what their twins hold, and how many there are.
+//! Queries: which devices and modules fulfil a condition, what their twins hold, and how many there are; and what became
+//! of the devices of jobs.
 //!
 //! `words` and `grammar` read a query into `syntax`, `rules` checks the rest; `evaluate` knows what an expression is for
 //! one document, `groups` what many make together, `continuation` where the next page begins. Here the documents are
@@ -26,7 +27,7 @@ use winnow::prelude::*;
 use super::HubState;
 use super::entity::Entity;
 use super::error::HubError;
-use super::twin_document::twin_document;
+use super::jobs::JobDevices;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
 pub(super) use continuation::Continuation;
@@ -91,7 +92,11 @@ impl HubState {
         let left = query.top.map_or(usize::MAX, |top| top.saturating_sub(given));
         let rows = Rows { rows: Vec::new(), most: most.min(left) };
         let after = before.map(|before| before.after);
-        let item_type = if query.select == Selection::Everything { "Twin" } else { "Raw" };
+        let item_type = match (&query.select, query.from) {
+            (Selection::Columns(_), _) => "Raw",
+            (Selection::Everything, Collection::Jobs) => "DeviceJob",
+            (Selection::Everything, Collection::Devices | Collection::Modules) => "Twin",
+        };
         let Rows { mut rows, most } = self.rows(&query, after, rows).await?;
         // No answer tells of what a crash could take back.
         self.store.read(|_| ()).await?;
@@ -111,42 +116,42 @@ impl HubState {
                     groups.add(document);
                     ControlFlow::Continue(())
                 })
-                .await;
+                .await?;
                 let names: Vec<_> = rules::names_of(columns).collect();
                 let later =
                     groups.rows(&names).filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
                 rows.rows = later.take(rows.most.saturating_add(1)).collect();
             }
             select => {
-                let after = after.map(|after| IdentityId::parse(&after)).transpose()?;
-                self.visit(query, after, |document| {
-                    rows.rows.push((document.id.to_string(), row(document, select)));
+                self.visit(query, after.as_deref(), |document| {
+                    rows.rows.push((document.name(), row(document, select)));
                     if rows.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 })
-                .await;
+                .await?;
             }
         }
         Ok(rows)
     }
 
-    /// Show each document that fulfils the query's condition, in the order of names.
+    /// Show each document that the query reads, after the one of this name, in the order of names.
     async fn visit(
         &self,
         query: &Query,
-        after: Option<IdentityId>,
+        after: Option<&str>,
         mut show: impl FnMut(Document<'_>) -> ControlFlow<()>,
-    ) {
-        self.each(
-            after,
-            |document| {
-                if query.selects(document) { show(document) } else { ControlFlow::Continue(()) }
-            },
-        )
-        .await;
+    ) -> Result<(), HubError> {
+        let show = |document: Document<'_>| {
+            if query.selects(document) { show(document) } else { ControlFlow::Continue(()) }
+        };
+        if query.from == Collection::Jobs {
+            return self.each_device_of_jobs(after, show).await;
+        }
+        self.each_twin(after.map(IdentityId::parse).transpose()?, show).await;
+        Ok(())
     }
 
-    /// Show each document, in the order of names.
-    async fn each(
+    /// Show each twin, in the order of names.
+    async fn each_twin(
         &self,
         mut after: Option<IdentityId>,
         mut show: impl FnMut(Document<'_>) -> ControlFlow<()>,
@@ -157,12 +162,32 @@ impl HubState {
                 next.map(|(id, entity)| (id.clone(), entity.clone())).collect()
             });
             for (id, entity) in &batch {
-                if show(Document { id, entity }).is_break() {
+                if show(Document::Twin { id, entity }).is_break() {
                     return;
                 }
             }
             let Some((last, _)) = batch.into_iter().next_back() else { return };
             after = Some(last);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Show each device of each job, in the order of jobs and devices.
+    async fn each_device_of_jobs(
+        &self,
+        after: Option<&str>,
+        mut show: impl FnMut(Document<'_>) -> ControlFlow<()>,
+    ) -> Result<(), HubError> {
+        let mut last = None;
+        loop {
+            let next = self.store.peek(|state| JobDevices::next(state, last.as_ref(), after));
+            let Some(devices) = next else { return Ok(()) };
+            for (place, row) in &devices.rows(after, self.clock.unix_millis())? {
+                if show(Document::Job { place, row }).is_break() {
+                    return Ok(());
+                }
+            }
+            last = Some(devices);
             tokio::task::yield_now().await;
         }
     }
@@ -185,7 +210,7 @@ impl Condition {
     /// Whether it is true of this device.
     #[must_use]
     pub fn holds(&self, id: &IdentityId, entity: &Entity) -> bool {
-        self.0.as_ref().is_none_or(|condition| Document { id, entity }.fulfils(condition))
+        self.0.as_ref().is_none_or(|condition| Document::Twin { id, entity }.fulfils(condition))
     }
 }
 
@@ -193,12 +218,7 @@ impl Condition {
 fn read(text: &str) -> Result<Query, HubError> {
     let query = parse(grammar::query, text)?;
     rules::check(&query).map_err(|refusal| refused(&refusal))?;
-    match query.from {
-        Collection::Jobs => Err(refused(&Refusal::NotImplemented(
-            "the local hub does not implement queries of devices.jobs yet".to_owned(),
-        ))),
-        Collection::Devices | Collection::Modules => Ok(query),
-    }
+    Ok(query)
 }
 
 /// Read the whole text, or say where it can't be read and why.
@@ -252,7 +272,7 @@ fn is_grouped(query: &Query, columns: &[Column]) -> bool {
 
 /// What one document gives; what it doesn't have is missing.
 fn row(document: Document<'_>, select: &Selection) -> Value {
-    let Selection::Columns(columns) = select else { return twin_document(document.id, document.entity) };
+    let Selection::Columns(columns) = select else { return document.whole() };
     let cells = rules::names_of(columns).zip(columns).filter_map(|(name, column)| match &column.content {
         Content::Value(path) => Some((name, document.find(path)?.into_owned())),
         Content::Count | Content::Aggregate(..) => None,

@@ -43,7 +43,7 @@ impl PreparedQuery {
     /// Whether this device or module is among those that it reads.
     #[must_use]
     pub fn selects(&self, id: &IdentityId, entity: &Entity) -> bool {
-        self.0.selects(Document { id, entity })
+        self.0.selects(Document::Twin { id, entity })
     }
 
     /// What its condition looks at: the names from the root of the document on, with dots between them.
@@ -56,7 +56,7 @@ impl HubState {
     /// How many rows each of the queries has, in one pass over all devices and modules.
     pub async fn count_rows<'q>(&self, queries: impl Iterator<Item = &'q PreparedQuery>) -> Vec<usize> {
         let mut tallies: Vec<_> = queries.map(|query| Tally::new(&query.0)).collect();
-        self.each(None, |document| {
+        self.each_twin(None, |document| {
             for tally in &mut tallies {
                 tally.add(document);
             }

@@ -117,9 +117,14 @@ pub(super) enum Operator {
 impl Path {
     /// What a row calls the value if the query doesn't say: the last part of the way.
     pub(super) fn name(&self) -> &str {
-        match (self.keys.last(), &self.root) {
-            (Some(key), _) | (None, Root::Unknown(key)) => key,
-            (None, Root::Field(_, name)) => name,
+        self.keys.last().map_or_else(|| self.root_name(), String::as_str)
+    }
+
+    /// The first part of the way.
+    pub(super) fn root_name(&self) -> &str {
+        match &self.root {
+            Root::Unknown(name) => name,
+            Root::Field(_, name) => name,
         }
     }
 }
