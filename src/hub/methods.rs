@@ -87,6 +87,22 @@ impl HubState {
 }
 
 impl MethodBody {
+    /// A call with these times in seconds, if others are wanted than usual.
+    #[must_use]
+    pub fn new(
+        method_name: String,
+        payload: Option<Box<RawValue>>,
+        response_timeout: Option<u64>,
+        connect_timeout: Option<u64>,
+    ) -> Self {
+        Self {
+            method_name: Some(method_name),
+            payload,
+            response_timeout_in_seconds: response_timeout,
+            connect_timeout_in_seconds: connect_timeout,
+        }
+    }
+
     /// The call, if it keeps the rules.
     pub(super) fn check(&self) -> Result<Call, HubError> {
         let name = self.method_name.as_deref().filter(|name| !name.is_empty());

@@ -3,7 +3,7 @@
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
 //! - `registry`, `edge`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
-//!   [`HubState`]; [`query`]: finding them; [`jobs`]: doing something with many of them; [`configurations`]: what the hub
+//!   [`HubState`]; [`query`]: finding them; [`digital_twins`]: twins as IoT Plug and Play sees them; [`jobs`]: doing something with many of them; [`configurations`]: what the hub
 //!   itself writes into twins.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
@@ -22,6 +22,7 @@ pub mod connections;
 pub mod control;
 mod counters;
 mod data_file;
+pub mod digital_twins;
 pub mod dps;
 mod edge;
 mod endpoint;

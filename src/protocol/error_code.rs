@@ -35,6 +35,14 @@ impl ErrorCode {
     /// The query of a configuration's metric can't be used.
     pub const INVALID_CONFIGURATION_METRIC: Self =
         Self::new(400_404, "InvalidConfigurationCustomMetricsQuery");
+    /// The patch of a digital twin is no JSON Patch.
+    pub const INVALID_DIGITAL_TWIN_JSON_PATCH: Self = Self::new(400_505, "InvalidDigitalTwinJsonPatch");
+    /// A value in the patch of a digital twin breaks a rule.
+    pub const INVALID_DIGITAL_TWIN_PAYLOAD: Self = Self::new(400_506, "InvalidDigitalTwinPayload");
+    /// The patch of a digital twin can't be applied.
+    pub const INVALID_DIGITAL_TWIN_PATCH: Self = Self::new(400_507, "InvalidDigitalTwinPatch");
+    /// A path in the patch of a digital twin is none of a property or component.
+    pub const INVALID_DIGITAL_TWIN_PATH: Self = Self::new(400_508, "InvalidDigitalTwinPatchPath");
     /// The credentials are missing, wrong, expired or not enough.
     pub const UNAUTHORIZED_ACCESS: Self = Self::new(401_002, "IotHubUnauthorizedAccess");
     /// As many messages wait for the device as may.

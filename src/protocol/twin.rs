@@ -15,8 +15,10 @@ pub use super::twin_rules::InvalidTwin;
 
 const METADATA: &str = "$metadata";
 const VERSION: &str = "$version";
-const LAST_UPDATED: &str = "$lastUpdated";
-const LAST_UPDATED_VERSION: &str = "$lastUpdatedVersion";
+/// When the metadata says that something was written.
+pub const LAST_UPDATED: &str = "$lastUpdated";
+/// With which `$version` of the section; in desired properties only.
+pub const LAST_UPDATED_VERSION: &str = "$lastUpdatedVersion";
 
 /// Which section of the properties; they differ in who writes them and in their metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,12 @@ impl Section {
     #[must_use]
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
+    }
+
+    /// When everything was written, as a tree that mirrors the properties.
+    #[must_use]
+    pub fn metadata(&self) -> &Map<String, Value> {
+        &self.metadata
     }
 
     /// Apply a patch: `null` removes, objects merge, everything else replaces.

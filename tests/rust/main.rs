@@ -11,6 +11,7 @@ mod http;
 mod hub_bulk;
 mod hub_configurations;
 mod hub_conformance;
+mod hub_digital_twins;
 mod hub_endpoints;
 mod hub_faults;
 mod hub_jobs;

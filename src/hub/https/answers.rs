@@ -40,12 +40,16 @@ impl Document {
 impl IntoResponse for Document {
     fn into_response(self) -> Response {
         let mut response = json_response(StatusCode::OK, &self.body);
-        let etag = self.etag.and_then(|etag| HeaderValue::from_str(&format!("\"{etag}\"")).ok());
-        if let Some(etag) = etag {
+        if let Some(etag) = self.etag.as_deref().and_then(etag) {
             response.headers_mut().insert(ETAG, etag);
         }
         response
     }
+}
+
+/// The header's value, in quotes.
+pub(super) fn etag(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("\"{text}\"")).ok()
 }
 
 /// A refusal whose body says more than the forms of an error can.

@@ -8,6 +8,7 @@
 mod answers;
 mod blobs;
 mod configurations;
+mod digital_twins;
 mod documents;
 mod enrollments;
 mod files;
@@ -99,6 +100,7 @@ fn registry_paths() -> Routes {
 }
 
 fn service_paths() -> Routes {
+    let command = post(digital_twins::invoke);
     let twin = get(twins::get_twin).patch(twins::patch_twin).put(twins::replace_twin);
     Routes::new()
         .route("/twins/{device}", twin.clone())
@@ -108,9 +110,9 @@ fn service_paths() -> Routes {
         .route("/jobs/v2/query", get(jobs::list))
         .route("/jobs/v2/{name}", get(jobs::get_job).put(jobs::create))
         .route("/jobs/v2/{name}/cancel", post(jobs::cancel))
-        .route("/digitaltwins/{device}", any(not_implemented))
-        .route("/digitaltwins/{device}/commands/{command}", any(not_implemented))
-        .route("/digitaltwins/{device}/components/{component}/commands/{command}", any(not_implemented))
+        .route("/digitaltwins/{device}", get(digital_twins::get).patch(digital_twins::patch))
+        .route("/digitaltwins/{device}/commands/{command}", command.clone())
+        .route("/digitaltwins/{device}/components/{component}/commands/{command}", command)
         .route("/messages/serviceBound/feedback", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}", any(not_implemented))
         .route("/messages/serviceBound/feedback/{lock}/abandon", any(not_implemented))

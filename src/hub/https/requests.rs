@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use crate::hub::digital_twins;
 use crate::hub::error::HubError;
 use crate::hub::registry::IfMatch;
 use crate::protocol::error_code::ErrorCode;
@@ -29,6 +30,37 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
             Some(module) => IdentityId::module(device, module)?,
             None => IdentityId::device(device)?,
         }))
+    }
+}
+
+/// The digital twin that the path names, and its command if it names one.
+pub(super) struct DigitalTarget {
+    pub(super) id: IdentityId,
+    component: Option<String>,
+    command: String,
+}
+
+impl DigitalTarget {
+    /// The direct method that its command is.
+    pub(super) fn method(&self) -> String {
+        self.component
+            .as_ref()
+            .map_or_else(|| self.command.clone(), |name| format!("{name}*{}", self.command))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for DigitalTarget {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HubError> {
+        let names = path_names(parts, state).await?;
+        let name =
+            |wanted: &str| names.iter().find(|(key, _)| *key == wanted).map(|(_, name)| name.to_owned());
+        Ok(Self {
+            id: digital_twins::parse_id(&name("device").unwrap_or_default())?,
+            component: name("component"),
+            command: name("command").unwrap_or_default(),
+        })
     }
 }
 
