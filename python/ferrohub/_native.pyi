@@ -18,7 +18,9 @@ __all__ = [
     "Operation",
     "ProvisioningClient",
     "ServiceTransport",
+    "SharedAccessKey",
     "__version__",
+    "check_trusted_certificates",
     "cli_main",
     "parse_connection_string",
     "recover_outbox",
@@ -33,6 +35,15 @@ class CoreError(Exception):
 
 def parse_connection_string(text: str) -> dict[str, str]:
     """The parts that are not empty; `CoreError` has the broken rule's name, and the part's number or key."""
+
+@final
+class SharedAccessKey:
+    """A key that has been read from base64; never shown. Raises CoreError."""
+
+    def __new__(cls, base64: str) -> SharedAccessKey: ...
+
+def check_trusted_certificates(pem: str) -> None:
+    """See that a PEM text holds certificates to trust. Raises CoreError."""
 
 @final
 class Mailbox:

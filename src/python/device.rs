@@ -12,11 +12,11 @@ use super::edge::EdgeWorkload;
 use super::errors::{CoreError, to_python};
 use super::mailbox::{Mailbox, kind_name};
 use super::operation::Operation;
-use super::options::{Certificate, ProxyOptions, identity, limit, proxy, seconds};
+use super::options::{Certificate, ProxyOptions, SharedAccessKey, identity, key, limit, proxy, seconds};
 use super::outbox::{self, Outbox};
 use super::roots::default_roots;
 use super::runtime;
-use crate::auth::{ConnectionString, ConnectionStringError, SasKey};
+use crate::auth::{ConnectionString, ConnectionStringError};
 use crate::device::{Client, Credentials, Kind, Options, Token};
 use crate::error::Result;
 use crate::protocol::properties;
@@ -30,7 +30,7 @@ struct ClientOptions {
     gateway_host_name: Option<String>,
     device_id: String,
     module_id: Option<String>,
-    shared_access_key: Option<String>,
+    shared_access_key: Option<Py<SharedAccessKey>>,
     sastoken_ttl: u64,
     /// Its text, and when it expires.
     sastoken: Option<(String, u64)>,
@@ -83,7 +83,7 @@ impl ClientOptions {
         if let Some(workload) = &self.workload {
             return Ok(Credentials::Workload { workload: workload.get().workload(), ttl });
         }
-        let key = SasKey::from_base64(self.shared_access_key.as_deref().unwrap_or_default())?;
+        let key = key(self.shared_access_key.as_ref())?;
         Ok(Credentials::Key { key, ttl })
     }
 }

@@ -28,6 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     hub::register(module)?;
     mailbox::register(module)?;
     operation::register(module)?;
+    options::register(module)?;
     outbox::register(module)?;
     provisioning::register(module)?;
     runtime::register(module)?;

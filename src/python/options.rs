@@ -2,11 +2,37 @@
 
 use std::time::Duration;
 
-use pyo3::PyResult;
+use pyo3::prelude::*;
 
+use super::errors::to_python;
+use crate::auth::SasKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Proxy, ProxyKind};
-use crate::tls::Identity;
+use crate::tls::{self, Identity};
+
+/// A shared access key that has been read; what stands in it is never shown.
+#[pyclass(frozen, module = "ferrohub._native")]
+pub(super) struct SharedAccessKey(SasKey);
+
+#[pymethods]
+impl SharedAccessKey {
+    #[new]
+    fn new(base64: &str) -> PyResult<Self> {
+        SasKey::from_base64(base64).map(Self).map_err(|error| to_python(&error))
+    }
+}
+
+/// What a facade gives that has neither token nor certificate.
+pub(super) fn key(given: Option<&Py<SharedAccessKey>>) -> Result<SasKey> {
+    let missing = || Error::new(ErrorKind::InvalidArgument, "a client needs credentials");
+    given.map(|key| key.get().0.clone()).ok_or_else(missing)
+}
+
+/// See that this PEM text holds certificates to trust.
+#[pyfunction]
+fn check_trusted_certificates(pem: &str) -> PyResult<()> {
+    tls::check_pem(pem).map_err(|error| to_python(&error))
+}
 
 /// Certificate chain and key as PEM, and the key's pass phrase.
 pub(super) type Certificate = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
@@ -43,4 +69,9 @@ pub(super) fn seconds(number: f64) -> Result<Duration> {
         Error::new(ErrorKind::InvalidArgument, format!("a time of {number:?} s is not possible"))
             .caused_by(error)
     })
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<SharedAccessKey>()?;
+    module.add_function(wrap_pyfunction!(check_trusted_certificates, module)?)
 }

@@ -7,9 +7,8 @@ use pyo3::prelude::*;
 
 use super::errors::to_python;
 use super::operation::Operation;
-use super::options::{Certificate, ProxyOptions, identity, limit, proxy};
+use super::options::{Certificate, ProxyOptions, SharedAccessKey, identity, key, limit, proxy};
 use super::roots::default_roots;
-use crate::auth::SasKey;
 use crate::error::Result;
 use crate::provisioning::{Attestation, Client, Options};
 use crate::tls::{Roots, cipher_suites};
@@ -21,7 +20,7 @@ struct ProvisioningOptions {
     gateway_host_name: Option<String>,
     id_scope: String,
     registration_id: String,
-    shared_access_key: Option<String>,
+    shared_access_key: Option<Py<SharedAccessKey>>,
     sastoken_ttl: u64,
     certificate: Option<Certificate>,
     /// Names of OpenSSL.
@@ -52,7 +51,7 @@ impl ProvisioningOptions {
         if let Some(certificate) = &self.certificate {
             return identity(certificate).map(Attestation::Certificate);
         }
-        let key = SasKey::from_base64(self.shared_access_key.as_deref().unwrap_or_default())?;
+        let key = key(self.shared_access_key.as_ref())?;
         Ok(Attestation::Key { key, ttl: Duration::from_secs(self.sastoken_ttl) })
     }
 }

@@ -116,10 +116,7 @@ fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
 fn new_verifier(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>> {
     let mut store = match &trust.roots {
         Roots::System => system_roots().clone(),
-        Roots::Pem(text) => {
-            let certificates = pem_certificates(text.as_bytes());
-            store_of(certificates, "server_verification_cert", ErrorKind::TlsOption)?
-        }
+        Roots::Pem(text) => store_of_pem(text)?,
         Roots::Bundle(path) => {
             let origin = path.display().to_string();
             store_of(bundle_certificates(path)?, &origin, ErrorKind::InvalidArgument)?
@@ -180,6 +177,18 @@ fn bundle_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
         .filter_map(|file| std::fs::read(file.path()).ok())
         .flat_map(|pem| pem_certificates(&pem))
         .collect())
+}
+
+/// See that a PEM text holds certificates that can be trusted, before a client is made that trusts them.
+///
+/// # Errors
+/// `TlsOption` if it does not.
+pub fn check_pem(text: &str) -> Result<()> {
+    store_of_pem(text).map(drop)
+}
+
+fn store_of_pem(text: &str) -> Result<RootCertStore> {
+    store_of(pem_certificates(text.as_bytes()), "server_verification_cert", ErrorKind::TlsOption)
 }
 
 fn store_of(

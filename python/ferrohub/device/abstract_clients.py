@@ -89,25 +89,16 @@ class AbstractIoTHubClient:
         Two minutes before the token expires `on_new_sastoken_required` is called, and the program brings another with
         `update_sastoken`. Keyword arguments as this module says, without `sastoken_ttl`.
         """
-        token = cls._read(sastoken)
-        client = cls._create(ClientOptions.from_sastoken(token, kwargs))
-        client._token = token
+        options = ClientOptions.from_sastoken(sastoken, cls._of_module, kwargs)
+        client = cls._create(options)
+        client._token = options.given_token
         return client
-
-    @classmethod
-    def _read(cls, sastoken: str) -> GivenToken:
-        # Imported by those who bring tokens: it reads URLs.
-        from ferrohub.device.given_token import GivenToken
-
-        return GivenToken(sastoken, of_module=cls._of_module)
 
     def _token_operation(self, sastoken: str, timeout: float | None) -> Operation:
         """Replaces the token."""
         if self._token is None:
             raise exceptions.ClientError("Cannot update sastoken when client was not created with one")
-        token = self._read(sastoken)
-        token.check_replaces(self._token)
-        self._token = token
+        token = self._token = self._token.successor(sastoken)
         return self._core.update_token(token.text, token.expiry_time, timeout)
 
 

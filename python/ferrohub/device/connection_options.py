@@ -1,17 +1,20 @@
 """How a client connects, whatever it connects to: what clients of hubs and of the provisioning service share.
 
-Checked as the official package does.
+Checked as the official package does, and in its order: of several mistakes the same one is told. First which arguments
+there are, then the credentials, then values, then certificates and files.
 """
 
 from __future__ import annotations
 
 import sys
 
-from ferrohub._native import __version__
+from ferrohub._native import SharedAccessKey, __version__, check_trusted_certificates
+from ferrohub.device._errors import translated
 from ferrohub.device.constant import MAX_KEEP_ALIVE_SECS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
 
     from ferrohub.device.proxy_options import ProxyOptions
@@ -40,9 +43,9 @@ class ConnectionOptions:
 
     gateway_host_name: str | None
     # One of these, or what else a client has for credentials; the certificate with its private key and pass phrase.
-    shared_access_key: str | None = None
+    shared_access_key: SharedAccessKey | None = None
     certificate: tuple[bytes, bytes, bytes | None] | None = None
-    sastoken_ttl: int
+    sastoken_ttl: int = DEFAULTS["sastoken_ttl"]
     user_agent: str
     server_verification_cert: str | None
     cipher_suites: list[str] | None
@@ -50,24 +53,51 @@ class ConnectionOptions:
     proxy: tuple[str, str, int, str | None, str | None] | None
     keep_alive: int
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.server_verification_cert = _pem_text(values["server_verification_cert"])
-        self.gateway_host_name = values["gateway_hostname"] or None
-        self.cipher_suites = _cipher_suites(values["cipher"])
-        self.proxy = _proxy(values["proxy_options"])
-        self.sastoken_ttl = _time_to_live(values["sastoken_ttl"])
-        self.keep_alive = _keep_alive(values["keep_alive"])
-        self.websockets = bool(values["websockets"])
-        self.user_agent = USER_AGENT
+    _shows_certificate = False
+    _x509: X509 | None = None
+
+    def __init__(
+        self, arguments: dict[str, Any], defaults: dict[str, Any], excluded: Container[str], text: str
+    ) -> None:
+        """`text` is what is said of an argument that there isn't, or that this factory doesn't take."""
+        for name in arguments:
+            if name not in defaults or name in excluded:
+                raise TypeError(text.format(name))
+        self._values = {**defaults, **arguments}
 
     def _use_key(self, symmetric_key: str | bytes) -> None:
         key = symmetric_key.decode() if isinstance(symmetric_key, bytes) else symmetric_key
-        self.shared_access_key = required_text("symmetric_key", key)
+        with translated():
+            self.shared_access_key = SharedAccessKey(required_text("symmetric_key", key))
+        self._use_time_to_live()
+
+    def _use_time_to_live(self) -> None:
+        """By those who have tokens made."""
+        self.sastoken_ttl = _time_to_live(self._values["sastoken_ttl"])
 
     def _use_certificate(self, x509: X509) -> None:
-        if x509 is None:
+        """Its files are read by `_use_certificates`."""
+        self._shows_certificate, self._x509 = True, x509
+
+    def _use_values(self) -> None:
+        """Once the credentials are known; `_use_certificates` follows."""
+        values = self._values
+        self.gateway_host_name = values["gateway_hostname"] or None
+        self.keep_alive = _keep_alive(values["keep_alive"])
+        if self._shows_certificate and not self._x509:
             raise ValueError("One of either 'sastoken' or 'x509' must be provided")
-        self.certificate = x509.read()
+        self.websockets = bool(values["websockets"])
+        self.user_agent = USER_AGENT
+        self._cipher_list = _cipher_list(values["cipher"])
+
+    def _use_certificates(self) -> None:
+        """Whom to trust, how, and what is shown; by which way one gets there comes before."""
+        values = self._values
+        self.proxy = _proxy(values["proxy_options"])
+        self.server_verification_cert = _pem_text(values["server_verification_cert"])
+        self.cipher_suites = _cipher_suites(self._cipher_list)
+        if self._x509:
+            self.certificate = self._x509.read()
 
 
 def required_text(name: str, value: Any) -> str:
@@ -91,21 +121,27 @@ def _pem_text(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise TypeError("'server_verification_cert' must be a str with certificates in PEM, not a path or bytes")
+    with translated():
+        check_trusted_certificates(value)
     return value
 
 
-def _cipher_suites(cipher: Any) -> list[str] | None:
-    """The names in a cipher list, which may hold patterns such as `ECDHE+AESGCM`: OpenSSL knows them all."""
+def _cipher_list(cipher: Any) -> str:
     if isinstance(cipher, list):
         cipher = ":".join(cipher)
     elif not isinstance(cipher, str):
         raise TypeError("Invalid type for 'cipher'")
-    if not cipher:
+    return cipher.upper().replace("_", "-")
+
+
+def _cipher_suites(cipher_list: str) -> list[str] | None:
+    """The names in a list, which may hold patterns such as `ECDHE+AESGCM`: OpenSSL knows them all."""
+    if not cipher_list:
         return None
     import ssl  # here: it is heavy, and few programs name ciphers
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_ciphers(cipher.upper().replace("_", "-"))
+    context.set_ciphers(cipher_list)
     # A list never restricts TLS 1.3, whose suites always come first.
     return [suite["name"] for suite in context.get_ciphers() if suite["protocol"] != "TLSv1.3"]
 

@@ -10,7 +10,7 @@ _LATEST = 2**63 - 1
 
 
 class GivenToken:
-    """A token as it was given, and what it says. Raises ValueError, never with the token in its text."""
+    """A token as it was given, and for whom it is. Raises ValueError, never with the token in its text."""
 
     def __init__(self, sastoken: str, *, of_module: bool) -> None:
         try:
@@ -21,15 +21,26 @@ class GivenToken:
         self.host_name, self.device_id, self.module_id = _identity(token.resource_uri)
         if of_module != (self.module_id is not None):
             raise ValueError(f"Provided SasToken is for a {'device' if of_module else 'module'}")
-        self.expiry_time = min(token.expiry_time, _LATEST)
+        self._token = token
+
+    @property
+    def expiry_time(self) -> int:
+        """When it expires, seconds since 1970. Raises ValueError if that is no number."""
+        return min(self._token.expiry_time, _LATEST)
+
+    def check_expiry(self) -> None:
+        """Raises ValueError if its time is over."""
         if self.expiry_time < int(time.time()):
             raise ValueError("Provided SasToken has already expired")
 
-    def check_replaces(self, other: GivenToken) -> None:
-        """Raises ValueError unless both are of the same client."""
+    def successor(self, sastoken: str) -> GivenToken:
+        """Another token of the same client. Raises ValueError if it is none."""
+        other = GivenToken(sastoken, of_module=self.module_id is not None)
         for name, part in (("device_id", "device id"), ("module_id", "module id"), ("host_name", "hostname")):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(f"Provided SasToken does not match existing {part}")
+        other.check_expiry()
+        return other
 
 
 def _identity(resource: str) -> tuple[str, str, str | None]:

@@ -38,6 +38,7 @@ class ClientOptions(ConnectionOptions):
     device_id: str
     module_id: str | None = None
     # A token or IoT Edge's workload API in place of key and certificate; the token with its expiry.
+    given_token: GivenToken | None = None
     sastoken: tuple[str, int] | None = None
     workload: EdgeWorkload | None = None
     model_id: str | None
@@ -49,21 +50,7 @@ class ClientOptions(ConnectionOptions):
     outbox: Outbox | None
 
     def __init__(self, arguments: dict[str, Any], *excluded: str) -> None:
-        for name in arguments:
-            if name not in _DEFAULTS or name in excluded:
-                raise TypeError(f"Unsupported keyword argument: '{name}'")
-        values = {**_DEFAULTS, **arguments}
-        super().__init__(values)
-        self.outbox = _outbox(values["outbox"])
-        self.operation_timeout = _operation_timeout(values["operation_timeout"])
-        self.connection_retry_interval = _retry_interval(values["connection_retry_interval"])
-        for name in ("auto_connect", "connection_retry", "ensure_desired_properties"):
-            setattr(self, name, bool(values[name]))
-        product_info = str(values["product_info"])
-        is_model = product_info.startswith(DIGITAL_TWIN_PREFIX)
-        self.model_id = product_info if is_model else None
-        if not is_model:
-            self.user_agent += product_info
+        super().__init__(arguments, _DEFAULTS, excluded, "Unsupported keyword argument: '{}'")
 
     @classmethod
     def from_connection_string(cls, connection_string: str, arguments: dict[str, Any]) -> ClientOptions:
@@ -80,8 +67,8 @@ class ClientOptions(ConnectionOptions):
         if "x509" in values:
             raise ValueError("Use the .create_from_x509_certificate() method instead when using X509 certificates")
         options._identify(values["HostName"], values["DeviceId"], values.get("ModuleId"))
-        options.gateway_host_name = values.get("GatewayHostName")
-        options.shared_access_key = values["SharedAccessKey"]
+        options._use_key(values["SharedAccessKey"])
+        options._use_rest(gateway_hostname=values.get("GatewayHostName"))
         return options
 
     @classmethod
@@ -92,14 +79,22 @@ class ClientOptions(ConnectionOptions):
         options = cls(arguments)
         options._identify(hostname, device_id, None)
         options._use_key(symmetric_key)
+        options._use_rest()
         return options
 
     @classmethod
-    def from_sastoken(cls, token: GivenToken, arguments: dict[str, Any]) -> ClientOptions:
+    def from_sastoken(cls, sastoken: str, of_module: bool, arguments: dict[str, Any]) -> ClientOptions:
         """The identity is what the token is for."""
+        # Imported by those who bring tokens: it reads URLs.
+        from ferrohub.device.given_token import GivenToken
+
         options = cls(arguments, "sastoken_ttl")
+        token = GivenToken(sastoken, of_module=of_module)
+        token.check_expiry()
         options._identify(token.host_name, token.device_id, token.module_id)
+        options.given_token = token
         options.sastoken = token.text, token.expiry_time
+        options._use_rest()
         return options
 
     @classmethod
@@ -110,6 +105,7 @@ class ClientOptions(ConnectionOptions):
         options = cls(arguments, "sastoken_ttl")
         options._identify(hostname, device_id, module_id)
         options._use_certificate(x509)
+        options._use_rest()
         return options
 
     @classmethod
@@ -120,21 +116,39 @@ class ClientOptions(ConnectionOptions):
         options = cls(arguments, "server_verification_cert", "gateway_hostname")
         environment = edge.read_environment()
         options._identify(environment.host_name, environment.device_id, environment.module_id)
-        options.gateway_host_name = environment.gateway_host_name
-        options.server_verification_cert = environment.trusted
-        options.shared_access_key = environment.key
+        if environment.key is not None:
+            options._use_key(environment.key)
         if environment.hsm is not None:
+            options._use_time_to_live()
             edge.check_signing(
                 environment.hsm,
                 f"{options.host_name}/devices/{options.device_id}/modules/{options.module_id}",
             )
             options.workload = environment.hsm.workload
+        options._use_rest(gateway_hostname=environment.gateway_host_name, server_verification_cert=environment.trusted)
         return options
 
     def _identify(self, host_name: str, device_id: str, module_id: str | None) -> None:
         self.host_name = required_text("hostname", host_name)
         self.device_id = required_text("device_id", device_id)
         self.module_id = None if module_id is None else required_text("module_id", module_id)
+
+    def _use_rest(self, **said: str | None) -> None:
+        """The keyword arguments, and what else has been said of them."""
+        self._values.update(said)
+        values = self._values
+        self._use_values()
+        self.connection_retry_interval = _retry_interval(values["connection_retry_interval"])
+        self._use_certificates()
+        for name in ("auto_connect", "connection_retry", "ensure_desired_properties"):
+            setattr(self, name, bool(values[name]))
+        product_info = str(values["product_info"])
+        is_model = product_info.startswith(DIGITAL_TWIN_PREFIX)
+        self.model_id = product_info if is_model else None
+        if not is_model:
+            self.user_agent += product_info
+        self.operation_timeout = _operation_timeout(values["operation_timeout"])
+        self.outbox = _outbox(values["outbox"])
 
 
 def _outbox(value: Any) -> Outbox | None:

@@ -24,10 +24,7 @@ class ProvisioningOptions(ConnectionOptions):
     ) -> None:
         if not registration_id or (isinstance(registration_id, str) and not registration_id.strip()):
             raise ValueError("Registration Id can not be none, empty or blank.")
-        for name in arguments:
-            if name not in DEFAULTS or name in excluded:
-                raise TypeError(f"Unsupported keyword argument '{name}'")
-        super().__init__({**DEFAULTS, **arguments})
+        super().__init__(arguments, DEFAULTS, excluded, "Unsupported keyword argument '{}'")
         self.provisioning_host = required_text("provisioning_host", provisioning_host)
         self.registration_id = required_text("registration_id", registration_id)
         self.id_scope = required_text("id_scope", id_scope)
@@ -44,6 +41,7 @@ class ProvisioningOptions(ConnectionOptions):
         """The key is base64."""
         options = cls(provisioning_host, registration_id, id_scope, arguments)
         options._use_key(symmetric_key)
+        options._use_rest()
         return options
 
     @classmethod
@@ -53,4 +51,9 @@ class ProvisioningOptions(ConnectionOptions):
         """Reads the certificate's files. Raises OSError too, such as FileNotFoundError."""
         options = cls(provisioning_host, registration_id, id_scope, arguments, "sastoken_ttl")
         options._use_certificate(x509)
+        options._use_rest()
         return options
+
+    def _use_rest(self) -> None:
+        self._use_values()
+        self._use_certificates()

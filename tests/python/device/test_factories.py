@@ -35,6 +35,10 @@ def from_key(**arguments: Any) -> IoTHubDeviceClient:
     return IoTHubDeviceClient.create_from_symmetric_key(KEY, "h", "d", **arguments)
 
 
+def options_of(**arguments: Any) -> ClientOptions:
+    return ClientOptions.from_symmetric_key(KEY, "h", "d", arguments)
+
+
 # --- what every client is -----------------------------------------------------------------------------------------
 
 
@@ -82,7 +86,7 @@ def test_a_client_is_a_plain_object_of_python(client: type[abstract_clients.Abst
 
 
 def test_the_defaults_are_the_official_ones() -> None:
-    options = ClientOptions({})
+    options = options_of()
     assert (options.keep_alive, options.sastoken_ttl, options.connection_retry_interval) == (60, 3600, 10)
     assert options.auto_connect
     assert options.connection_retry
@@ -94,14 +98,14 @@ def test_the_defaults_are_the_official_ones() -> None:
 
 @pytest.mark.parametrize("product_info", ["my product", 5, None])
 def test_any_product_info_stands_behind_the_user_agent_as_text(product_info: object) -> None:
-    options = ClientOptions({"product_info": product_info})
-    assert options.user_agent == ClientOptions({}).user_agent + str(product_info)
+    options = options_of(product_info=product_info)
+    assert options.user_agent == options_of().user_agent + str(product_info)
     assert options.model_id is None
 
 
 @pytest.mark.parametrize(("given", "used"), [("30", 30), (1.9, 1), (1740, 1740)])
 def test_a_keep_alive_is_made_a_whole_number(given: object, used: int) -> None:
-    assert ClientOptions({"keep_alive": given}).keep_alive == used
+    assert options_of(keep_alive=given).keep_alive == used
 
 
 # --- keyword arguments --------------------------------------------------------------------------------------------
