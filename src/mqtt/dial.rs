@@ -1,6 +1,7 @@
 //! How a link is made: a stream to the hub, then CONNECT.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet};
@@ -33,7 +34,11 @@ pub fn connect_packet(
 /// # Errors
 /// Those of [`net::open`] and [`log_in`], `Timeout` if both together take longer than a minute.
 pub async fn dial(target: &Target, connect: &Connect) -> Result<(Link<BoxedStream>, bool)> {
-    let attempt = async { log_in(net::open(target).await?, &target.authority(), connect).await };
+    let attempt = pin!(async { log_in(net::open(target).await?, &target.authority(), connect).await });
+    in_time(attempt).await
+}
+
+async fn in_time<T>(attempt: impl Future<Output = Result<T>>) -> Result<T> {
     let late = |_| Error::new(ErrorKind::Timeout, "Transport timeout on connection operation");
     timeout(CONNECT_TIME, attempt).await.map_err(late)?
 }
@@ -129,5 +134,16 @@ mod tests {
         }
         assert_eq!(answered(&[0x20, 2, 0, 6]).await.kind(), ErrorKind::Protocol, "there is no such code");
         assert_eq!(answered(&[0xd0, 0]).await.kind(), ErrorKind::Protocol, "this is no CONNACK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_lasts_a_minute_at_most() {
+        let start = tokio::time::Instant::now();
+        let error = in_time(std::future::pending::<Result<()>>()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Timeout, "Transport timeout on connection operation")
+        );
+        assert_eq!(start.elapsed().as_secs(), 60);
     }
 }

@@ -33,6 +33,7 @@ pub(super) struct Registration<'a> {
 }
 
 /// What an answer leaves to do.
+#[derive(Debug, PartialEq)]
 enum Next {
     /// Nothing: this is where the device belongs.
     Assigned(Bytes),
@@ -216,7 +217,87 @@ pub(super) async fn within<T>(deadline: Option<Instant>, work: impl Future<Outpu
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Attestation;
     use super::*;
+    use crate::auth::SasKey;
+
+    const ASSIGNING: &str = r#"{"operationId":"4.op","status":"assigning"}"#;
+
+    /// What such answers, one after the other, leave to do: each has a status, seconds after which to ask again, and a
+    /// body.
+    fn understood(answers: &[(u16, Option<u32>, &'static str)]) -> Vec<std::result::Result<Next, String>> {
+        let key = Attestation::Key { key: SasKey::from_bytes(Vec::new()), ttl: Duration::from_secs(1) };
+        let options = Options::new("localhost".into(), "0ne".into(), "reg1".into(), key);
+        let target = options.route().target().unwrap();
+        let mut registration = Registration::new(&options, &target, b"null", None).unwrap();
+        let understand = |&(status, retry_after, body): &(u16, Option<u32>, &'static str)| {
+            let name = if registration.operation.is_some() { "query" } else { "register" };
+            let response = provisioning::Response { status, request_id: "1".into(), retry_after };
+            let answer = Answer { response, body: Bytes::from_static(body.as_bytes()) };
+            registration.understand(name, &answer).map_err(|error| error.message().to_owned())
+        };
+        answers.iter().map(understand).collect()
+    }
+
+    fn after(seconds: u64) -> Next {
+        Next::AskAfter(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn an_answer_is_followed_by_a_question_after_the_official_pause() {
+        let assigned = r#"{"operationId":"4.op","status":"assigned"}"#;
+        let found = understood(&[
+            (429, None, ""),
+            (503, Some(7), ""),
+            // The pause that the first answer names does not count.
+            (202, Some(9), ASSIGNING),
+            (202, None, ASSIGNING),
+            (299, Some(5), ASSIGNING),
+            (429, Some(0), ""),
+            (500, None, ""),
+            (200, Some(3), assigned),
+        ]);
+        let expected = [after(2), after(7), after(2), after(2), after(5), after(0), after(2)].map(Ok);
+        assert_eq!(found[..7], expected);
+        assert_eq!(found[7], Ok(Next::Assigned(Bytes::from_static(assigned.as_bytes()))));
+    }
+
+    #[test]
+    fn a_status_from_300_to_428_is_an_error_of_the_question_that_was_asked() {
+        for status in [300, 428] {
+            let text = |name| format!("{name} request returned a service error status code {status}");
+            assert_eq!(understood(&[(status, None, "")]), [Err(text("register"))]);
+            assert_eq!(understood(&[(202, None, ASSIGNING), (status, None, "")])[1], Err(text("query")));
+        }
+    }
+
+    #[test]
+    fn a_registration_that_ends_without_a_hub_has_the_official_sentence() {
+        for (status, sentence) in [
+            (
+                "failed",
+                "Query Status operation returned a failed registration status with a status code of 200",
+            ),
+            (
+                "unassigned",
+                "Query Status Operation encountered an invalid registration status unassigned with a status code of \
+                 200",
+            ),
+        ] {
+            assert_eq!(no_hub(status, 200), sentence);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_waited_for_half_a_minute() {
+        let start = Instant::now();
+        let error = answered("query", std::future::pending::<Result<()>>()).await.unwrap_err();
+        assert_eq!(
+            error.message(),
+            "Operation timed out before provisioning service could respond for query operation"
+        );
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
 
     #[test]
     fn the_body_is_the_official_one() {

@@ -129,7 +129,7 @@ def _pem_text(value: Any) -> str | None:
 def _cipher_list(cipher: Any) -> str:
     if isinstance(cipher, list):
         cipher = ":".join(cipher)
-    elif not isinstance(cipher, str):
+    if not isinstance(cipher, str):
         raise TypeError("Invalid type for 'cipher'")
     return cipher.upper().replace("_", "-")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -226,6 +228,9 @@ def test_what_is_asked_of_the_workload_api(workload: Workload, set_environment: 
     assert (method, path) == ("POST", "/modules/mod%20A%2F1/genid/636/sign?api-version=2019-01-30")
     assert list(body) == ["keyId", "algo", "data"]
     assert (body["keyId"], body["algo"]) == ("primary", "HMACSHA256")
+    resource, expiry = base64.b64decode(body["data"]).decode().split("\n")
+    assert resource == f"hub.example.test%2Fdevices%2F{DEVICE}%2Fmodules%2Fmod%20A%2F1"
+    assert abs(int(expiry) - (time.time() + 3600)) < SECONDS
     client.shutdown()
 
 

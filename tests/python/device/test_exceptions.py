@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from azure.iot.device import exceptions
 from azure.iot.device.common import transport_exceptions
+from azure.iot.device.common.auth.sastoken import SasTokenError
 from azure.iot.device.common.pipeline import pipeline_exceptions
+from azure.iot.device.iothub.edge_hsm import IoTEdgeError
 from ferrohub._native import CoreError
 from ferrohub.device._errors import public_error
 
@@ -60,6 +62,7 @@ def test_the_internal_exceptions_have_their_bases() -> None:
     for name in ("PipelineNotRunning", "PipelineRuntimeError"):
         assert getattr(pipeline_exceptions, name).__bases__ == (pipeline_exceptions.PipelineException,)
     assert pipeline_exceptions.PipelineException.__bases__ == (Exception,)
+    assert (SasTokenError.__bases__, IoTEdgeError.__bases__) == ((Exception,), (Exception,))
 
 
 PUBLIC = {

@@ -199,17 +199,23 @@ def test_a_receive_ends_at_its_time(client: IoTHubDeviceClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "handler"),
+    ("method", "arguments", "handler"),
     [
-        ("receive_message", "on_message_received"),
-        ("receive_method_request", "on_method_request_received"),
-        ("receive_twin_desired_properties_patch", "on_twin_desired_properties_patch_received"),
+        ("receive_message", (), "on_message_received"),
+        ("receive_message_on_input", ("in",), "on_message_received"),
+        ("receive_method_request", (), "on_method_request_received"),
+        ("receive_twin_desired_properties_patch", (), "on_twin_desired_properties_patch_received"),
     ],
 )
-def test_each_receive_warns_that_it_is_deprecated(client: IoTHubDeviceClient, method: str, handler: str) -> None:
-    with warnings.catch_warnings(record=True) as caught:
+def test_each_receive_warns_that_it_is_deprecated(
+    back: Back, method: str, arguments: tuple[str, ...], handler: str
+) -> None:
+    back.registry.create_module_with_sas("d", "m", "", "", "")
+    module = IoTHubModuleClient.create_from_connection_string(back.hub.module_connection_string("d", "m"))
+    device = IoTHubDeviceClient.create_from_connection_string(back.connection_string)
+    with device, module, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        getattr(client, method)(block=False)
+        getattr(module if arguments else device, method)(*arguments, block=False)
     assert str(caught[0].message) == (
         f"{method} is deprecated as of 2.3.0. We recommend that you use the .{handler} property to set a handler"
         " instead"
