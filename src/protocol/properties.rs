@@ -52,5 +52,6 @@ mod tests {
             properties.iter().map(|(k, v)| ((*k).to_owned(), Some((*v).to_owned()))).collect();
         assert_eq!(decoded, expected);
         assert_eq!(decode("flag&x=a=b"), [("flag".into(), None), ("x".into(), Some("a=b".into()))]);
+        assert_eq!(decode("a+b=1+2"), [("a+b".into(), Some("1+2".into()))], "a plus is no space here");
     }
 }
