@@ -185,8 +185,6 @@ def test_a_client_whose_connect_hangs_holds_up_no_other(sort: Sort, client: Any)
 
 
 def test_a_message_stays_with_the_hub_while_nobody_handles_it(sort: Sort, client: Any) -> None:
-    if sort.of_module:
-        pytest.skip("messages on inputs are not kept by a hub")
     received: queue.Queue[Any] = queue.Queue()
     client.on_message_received = received.put
     client.on_message_received = None

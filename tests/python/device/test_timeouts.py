@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from azure.iot.device import MethodResponse, aio
+from azure.iot.device import MethodResponse
 from azure.iot.device.exceptions import OperationTimeout
 from ferrohub.device.auth.sastoken import RenewableSasToken
 from ferrohub.device.auth.signing_mechanism import SymmetricKeySigningMechanism
@@ -132,16 +133,14 @@ def test_operation_timeout_holds_for_setting_a_handler_and_for_the_subscription_
 
 
 def test_a_call_with_no_time_waits_without_end(sort: Sort, hub: LocalHub) -> None:
-    if sort.sdk is not aio:
-        pytest.skip("a thread that waits without end can't be ended")
     client = make(sort, operation_timeout=TIME)
-
-    async def wait() -> None:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(client.get_twin(timeout=None), 3 * TIME)
-
-    with hub.faults.freeze():
-        sort.run(wait())
+    with ThreadPoolExecutor(1) as thread:
+        with hub.faults.freeze():
+            call = thread.submit(lambda: sort.run(client.get_twin(timeout=None)))
+            with pytest.raises(FutureTimeoutError):
+                call.result(3 * TIME)
+        assert call.result(SECONDS)["desired"]["$version"] == 1
+    sort.run(client.shutdown())
 
 
 def test_every_call_that_waits_for_the_hub_takes_a_time_and_has_a_usual_one(sort: Sort) -> None:

@@ -176,14 +176,11 @@ def test_an_upload_that_failed_is_told(told: Outcomes) -> None:
 
 
 def test_a_file_is_uploaded_with_azure_storage_blob(told: Outcomes) -> None:
-    way = told["upload_with_azure_storage_blob"].pop("way", None)
     content = b"0123456789abcdef" * 65536
     assert told["upload_with_azure_storage_blob"] == {
         "blobs": {"large": sha256(content).hexdigest()},
         "told": [[True, 200, "", len(content)]],
     }
-    if way != "azure-storage-blob":
-        pytest.skip("it isn't beside this package; it is beside the official one after `make official`")
 
 
 def test_every_scenario_is_looked_at(told: Outcomes) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from any_client import done, elsewhere
+from azure.storage.blob import BlobClient
 from blob_peer import path_of, put_blob
 from interop.stage import Stage
 
@@ -29,25 +29,18 @@ async def upload_that_fails(stage: Stage) -> Any:
 
 
 async def upload_with_azure_storage_blob(stage: Stage) -> Any:
-    """In blocks, with the package that tutorials name, where it is installed."""
+    """In blocks, with the package that tutorials name."""
     client = stage.client()
     info = await done(client.get_storage_info_for_blob("large"))
-    try:
-        package = importlib.import_module("azure.storage.blob")
-    except ImportError:
-        await elsewhere(put_blob, info, FILE)
-        way = "http"
-    else:
-        await elsewhere(_upload_in_blocks, package, info)
-        way = "azure-storage-blob"
+    await elsewhere(_upload_in_blocks, info)
     await done(client.notify_blob_upload_status(info["correlationId"], True, 200, ""))
-    return {"way": way, **await stage.hub.uploads(stage.device)}
+    return await stage.hub.uploads(stage.device)
 
 
-def _upload_in_blocks(package: Any, info: Any) -> None:
+def _upload_in_blocks(info: Any) -> None:
     # Small limits, so that the file comes in blocks.
     limits: Any = {"max_single_put_size": 65536, "max_block_size": 65536}
-    with package.BlobClient.from_blob_url(f"https://{info['hostName']}{path_of(info)}", **limits) as blob:
+    with BlobClient.from_blob_url(f"https://{info['hostName']}{path_of(info)}", **limits) as blob:
         blob.upload_blob(b"to be replaced")
         blob.upload_blob(FILE, overwrite=True, metadata={"made": "here"})
         assert blob.download_blob().readall() == FILE
