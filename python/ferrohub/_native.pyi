@@ -49,7 +49,8 @@ def check_trusted_certificates(pem: str) -> None:
 class Mailbox:
     """Where the outcomes of operations and the news of clients arrive, for one thread or event loop."""
 
-    def __new__(cls, public_error: Callable[[CoreError], Exception]) -> Mailbox: ...
+    def __new__(cls, public_error: Callable[[CoreError], Exception], drives: bool = False) -> Mailbox:
+        """With `drives`, `wait` runs the operations of blocking clients."""
     def fileno(self) -> int | None:
         """A descriptor that is readable while there are letters; None where the system has none."""
     def wait(self) -> None:
@@ -136,7 +137,7 @@ class ServiceTransport:
     """The REST endpoint of one hub: a kept connection pool, a signature per request, retries."""
 
     def __new__(
-        cls, host_name: str, platform: str, policy: str | None = None, key: str | None = None
+        cls, host_name: str, platform: str, policy: str | None, key: str | None, blocking: bool
     ) -> ServiceTransport: ...
     def request(
         self,

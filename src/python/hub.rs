@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use super::{errors, runtime};
+use super::errors;
+use super::runtime::{self, Threads};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::hub::{Hub as CoreHub, HubOptions, OwnerKey};
@@ -133,7 +134,7 @@ impl Hub {
 
 /// Wait for a task of the hub's runtime.
 fn wait<T: Send>(py: Python<'_>, task: JoinHandle<T>) -> PyResult<T> {
-    runtime::block_on(py, task)?.map_err(|error| {
+    runtime::block_on(py, Threads::Worker, task)?.map_err(|error| {
         if error.is_panic() { PyRuntimeError::new_err("the hub failed: please report it") } else { stopped() }
     })
 }

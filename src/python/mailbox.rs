@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answer;
 use super::errors::to_python;
-use super::runtime;
+use super::runtime::{self, Threads};
 use crate::device::Kind;
 use crate::error::Result;
 
@@ -57,6 +57,8 @@ impl Slot {
 #[pyclass(frozen, module = "ferrohub._native")]
 pub(super) struct Mailbox {
     slot: Slot,
+    /// Those that wait here run the operations whose outcomes come here.
+    threads: Threads,
     /// Makes the exception that programs know from a `CoreError`.
     public_error: Py<PyAny>,
 }
@@ -84,11 +86,14 @@ impl Mailbox {
 
 #[pymethods]
 impl Mailbox {
+    /// With `drives`, `wait` runs the operations of blocking clients.
     #[new]
-    fn new(public_error: Py<PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (public_error, drives=false))]
+    fn new(public_error: Py<PyAny>, drives: bool) -> PyResult<Self> {
         let bell = Bell::new().map_err(pyo3::exceptions::PyOSError::new_err)?;
         let shared = Shared { letters: Mutex::default(), rung: AtomicBool::new(false), bell };
-        Ok(Self { slot: Slot(Arc::new(shared)), public_error })
+        let threads = if drives { Threads::Callers } else { Threads::Worker };
+        Ok(Self { slot: Slot(Arc::new(shared)), threads, public_error })
     }
 
     /// A descriptor that is readable while there are letters; None where the system has none.
@@ -98,7 +103,7 @@ impl Mailbox {
 
     /// Wait until there are letters.
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
-        runtime::block_on(py, self.slot.0.bell.heard())
+        runtime::block_on(py, self.threads, self.slot.0.bell.heard())
     }
 
     /// Give futures their outcomes; return the news as (client, kind), each once.

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use super::answers::Answer;
 use super::errors::to_python;
 use super::mailbox::Mailbox;
-use super::runtime;
+use super::runtime::{self, Threads};
 use crate::error::{Error, ErrorKind, Result};
 
 type Running = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
@@ -45,6 +45,7 @@ pub(super) struct Operation {
     future: Pending,
     started: Mutex<Option<AbortHandle>>,
     process: u32,
+    threads: Threads,
 }
 
 impl Operation {
@@ -55,7 +56,12 @@ impl Operation {
     ) -> Self {
         let future: Running = Box::pin(async { future.await.map(Into::into) });
         let future = Pending(Arc::new(Mutex::new(Some(future))));
-        Self { future, started: Mutex::default(), process }
+        Self { future, started: Mutex::default(), process, threads: Threads::Worker }
+    }
+
+    /// The same, run by these threads.
+    pub(super) fn on(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 
     fn take(&self) -> PyResult<Running> {
@@ -71,15 +77,15 @@ impl Operation {
 impl Operation {
     /// Wait for the outcome; a signal handler's exception cancels the operation.
     fn wait(&self, py: Python<'_>) -> PyResult<Answer> {
-        runtime::block_on(py, self.take()?)?.map_err(|error| to_python(&error))
+        runtime::block_on(py, self.threads, self.take()?)?.map_err(|error| to_python(&error))
     }
 
     /// Run it, and give the outcome to a future of the mailbox's event loop.
     fn start(&self, mailbox: &Mailbox, outcome: Py<PyAny>) -> PyResult<()> {
         let (running, slot, pending) = (self.take()?, mailbox.slot(), self.future.clone());
-        let handle = runtime::handle().map_err(|error| to_python(&error))?;
+        let runtime = runtime::of(self.threads).map_err(|error| to_python(&error))?;
         *pending.lock() = Some(running);
-        let task = handle.spawn(async move {
+        let task = runtime.spawn(async move {
             if let Some(result) = poll_fn(|context| pending.poll(context)).await {
                 slot.put_outcome(outcome, result);
             }

@@ -1,6 +1,9 @@
-//! The process's tokio runtime, and how a Python thread waits for it.
+//! The process's tokio runtimes, and how a Python thread waits for them.
 //!
-//! One runtime, started at first use. A fork is noticed by the process id: the child starts a new one.
+//! There are two, started at first use. What goes on between calls (the connections of devices, all of asyncio) runs on
+//! the worker's, which has a thread of its own. What goes on only while somebody waits (the requests of blocking service
+//! clients) runs on the callers', which has none: the threads that wait drive it, so a call is not handed to another
+//! thread and back. A fork is noticed by the process id: the child starts new ones.
 //! A waiting thread is detached from the interpreter; the main thread looks for signals every 100 ms, so
 //! Ctrl-C ends every blocking call. No tokio thread ever touches Python. Once the interpreter is
 //! finishing, threads that wait stay parked: a daemon thread that came back then would be killed inside
@@ -26,24 +29,42 @@ const LOOK_UPS: usize = 8;
 /// How long such a thread waits for more to do.
 const IDLE_TIME: Duration = Duration::from_secs(1);
 
-struct ProcessRuntime {
-    process: u32,
-    runtime: Runtime,
+/// Which threads run a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// The core's own.
+    Worker,
+    /// Those that wait. While none does, nothing happens.
+    Callers,
 }
 
-static RUNTIME: Mutex<Option<ProcessRuntime>> = Mutex::new(None);
+/// A runtime, which lives as long as its process.
+struct ProcessRuntime {
+    process: u32,
+    runtime: &'static Runtime,
+}
+
+static WORKER: Mutex<Option<ProcessRuntime>> = Mutex::new(None);
+static CALLERS: Mutex<Option<ProcessRuntime>> = Mutex::new(None);
 static FINISHING: AtomicBool = AtomicBool::new(false);
 
-/// The runtime of this process, started now if need be.
+/// The worker's runtime, of this process.
 pub(super) fn handle() -> Result<Handle> {
-    let mut slot = RUNTIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(of(Threads::Worker)?.handle().clone())
+}
+
+/// The runtime of these threads in this process, started now if need be.
+pub(super) fn of(threads: Threads) -> Result<&'static Runtime> {
+    let (slot, mut builder) = match threads {
+        Threads::Worker => (&WORKER, Builder::new_multi_thread()),
+        Threads::Callers => (&CALLERS, Builder::new_current_thread()),
+    };
+    let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let process = std::process::id();
     if let Some(mine) = slot.as_ref().filter(|mine| mine.process == process) {
-        return Ok(mine.runtime.handle().clone());
+        return Ok(mine.runtime);
     }
-    // In a forked child the parent's threads do not exist: its runtime can't even be dropped.
-    std::mem::forget(slot.take());
-    let runtime = Builder::new_multi_thread()
+    let runtime = builder
         .worker_threads(1)
         .max_blocking_threads(LOOK_UPS)
         .thread_keep_alive(IDLE_TIME)
@@ -51,20 +72,39 @@ pub(super) fn handle() -> Result<Handle> {
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error))?;
-    let handle = runtime.handle().clone();
+    // Never dropped: in a forked child the parent's threads do not exist, and could not be waited for.
+    let runtime = Box::leak(Box::new(runtime));
     *slot = Some(ProcessRuntime { process, runtime });
-    Ok(handle)
+    Ok(runtime)
+}
+
+/// Let connections that were given up end now, and not when somebody waits again.
+pub(super) fn settle_callers() {
+    let slot = CALLERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mine = slot.as_ref().filter(|mine| mine.process == std::process::id()).map(|mine| mine.runtime);
+    drop(slot);
+    if let Some(runtime) = mine {
+        runtime.block_on(async {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
 }
 
 /// Wait for a future, detached from the interpreter; a signal handler's exception ends the wait and
 /// drops the future.
-pub(super) fn block_on<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
-    let handle = handle().map_err(|error| super::errors::to_python(&error))?;
+pub(super) fn block_on<T: Send>(
+    py: Python<'_>,
+    threads: Threads,
+    future: impl Future<Output = T> + Send,
+) -> PyResult<T> {
+    let runtime = of(threads).map_err(|error| super::errors::to_python(&error))?;
     let main_thread = on_main_thread(py)?;
     py.detach(move || {
         let mut future = pin!(future);
         if !main_thread {
-            let value = handle.block_on(future);
+            let value = runtime.block_on(future);
             while FINISHING.load(Ordering::Acquire) {
                 std::thread::park();
             }
@@ -72,7 +112,7 @@ pub(super) fn block_on<T: Send>(py: Python<'_>, future: impl Future<Output = T> 
         }
         loop {
             let slice = async { tokio::time::timeout(SIGNAL_INTERVAL, future.as_mut()).await };
-            match handle.block_on(slice) {
+            match runtime.block_on(slice) {
                 Ok(value) => return Ok(value),
                 Err(_) => Python::attach(signals)?,
             }

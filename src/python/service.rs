@@ -6,16 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use tokio::task::JoinSet;
 
 use super::errors;
 use super::operation::Operation;
 use super::roots::default_roots;
+use super::runtime::{self, Threads};
 use crate::auth::SasKey;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Result};
 use crate::http::Request;
-use crate::service::{self, Credentials, Response, Transport};
+use crate::service::{self, Credentials, Transport};
 
 /// What `ferrohub.service.retry.RetryPolicy` holds, field by field.
 #[derive(FromPyObject)]
@@ -38,18 +37,23 @@ fn seconds(number: f64) -> PyResult<Duration> {
 
 /// One hub's REST endpoint; see `crate::service::Transport`.
 #[pyclass(frozen, module = "ferrohub._native")]
-struct ServiceTransport(Arc<Transport>);
+struct ServiceTransport {
+    transport: Arc<Transport>,
+    threads: Threads,
+}
 
 #[pymethods]
 impl ServiceTransport {
+    /// With `blocking`, whoever waits for its operations runs them.
     #[new]
-    #[pyo3(signature = (host_name, platform, policy=None, key=None))]
+    #[pyo3(signature = (host_name, platform, policy, key, blocking))]
     fn new(
         py: Python<'_>,
         host_name: String,
         platform: &str,
         policy: Option<String>,
         key: Option<&str>,
+        blocking: bool,
     ) -> PyResult<Self> {
         let user_agent = format!("ferrohub/{} ({platform})", env!("CARGO_PKG_VERSION"));
         let credentials = policy
@@ -58,7 +62,8 @@ impl ServiceTransport {
         let transport = credentials.transpose().and_then(|credentials| {
             Transport::new(host_name, &user_agent, credentials, default_roots(py), Clock::system())
         });
-        Ok(Self(Arc::new(transport.map_err(|error| errors::to_python(&error))?)))
+        let transport = Arc::new(transport.map_err(|error| errors::to_python(&error))?);
+        Ok(Self { transport, threads: if blocking { Threads::Callers } else { Threads::Worker } })
     }
 
     /// Send a request and wait for the answer; `limit` is in seconds, over all attempts.
@@ -75,31 +80,34 @@ impl ServiceTransport {
         let (limit, retry) = (seconds(limit)?, retry.into_core()?);
         let request = Request::new(method, target, &headers, body.map(Bytes::copy_from_slice));
         let request = request.map_err(|error| errors::to_python(&error))?;
-        let transport = Arc::clone(&self.0);
+        let transport = Arc::clone(&self.transport);
+        let sending = async move { transport.request(request, limit, retry).await };
         // After a fork the child's pool is its own: an operation may begin in any process.
-        Ok(Operation::new(std::process::id(), send(transport, request, limit, retry)))
+        Ok(Operation::new(std::process::id(), sending).on(self.threads))
     }
 
     /// End the connections; a request afterwards opens new ones.
-    fn close(&self) {
-        self.0.close();
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| {
+            self.transport.close();
+            self.settle();
+        });
     }
 }
 
-/// On the runtime's own thread, where the connections live: a caller's thread is woken once, and by then the connection
-/// is back in the pool for the next call. Dropped, this drops the set, which ends the request.
-async fn send(
-    transport: Arc<Transport>,
-    request: Request,
-    limit: Duration,
-    retry: service::RetryPolicy,
-) -> Result<Response> {
-    let mut task = JoinSet::new();
-    task.spawn(async move { transport.request(request, limit, retry).await });
-    let ended = task.join_next().await.and_then(std::result::Result::ok);
-    ended.unwrap_or_else(|| {
-        Err(Error::new(ErrorKind::Cancelled, "the request was ended by the end of the program"))
-    })
+impl ServiceTransport {
+    fn settle(&self) {
+        if self.threads == Threads::Callers {
+            runtime::settle_callers();
+        }
+    }
+}
+
+impl Drop for ServiceTransport {
+    fn drop(&mut self) {
+        self.transport.close();
+        self.settle();
+    }
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

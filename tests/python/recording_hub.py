@@ -7,6 +7,7 @@ name, so that requests to `contoso-hub.azure-devices.net` can be recorded as the
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import ssl
 import subprocess
@@ -81,12 +82,16 @@ def make_certificates(folder: Path) -> Certificates:
 
 @dataclass
 class RecordingHub:
-    """The server; a context manager. `answers` is what each request gets; `requests` what came."""
+    """The server; a context manager. `answers` is what each request gets; `requests` what came.
+
+    Connections are counted from 1; `ended` has the numbers of those that ended.
+    """
 
     certificates: Certificates
     answers: Answers = field(default_factory=Answer)
     requests: list[Recorded] = field(default_factory=list)
     connections: int = 0
+    ended: queue.Queue[int] = field(default_factory=queue.Queue)
 
     def __enter__(self) -> RecordingHub:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -141,6 +146,8 @@ class RecordingHub:
                     pass
         except (OSError, EOFError):
             connection.close()
+        finally:
+            self.ended.put(number)
 
     def _answer_one(self, connection: socket.socket, number: int) -> bool:
         line, *lines = _read_head(connection)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 class Connection:
     """One hub's REST endpoint, and who asks: what clients of both kinds have."""
 
+    _blocks: bool
+
     def __init__(
         self, host_name: str, authorization: Authorization, timeout: float | None, retry: RetryPolicy | None
     ) -> None:
@@ -54,7 +56,7 @@ class Connection:
             if self._transport is None:
                 policy, key = self.authorization.policy_name, self.authorization.key
                 try:
-                    self._transport = ServiceTransport(self.host_name, _platform(), policy, key)
+                    self._transport = ServiceTransport(self.host_name, _platform(), policy, key, self._blocks)
                 except CoreError as error:
                     raise errors.from_core(error) from None
             return self._transport
@@ -82,6 +84,8 @@ class Connection:
 class ServiceClient(Connection):
     """Runs calls on one hub, one after the other or from many threads at once."""
 
+    _blocks = True
+
     def run(self, call: Call[Result]) -> Result:
         """Send the requests of a call and wait for its result.
 
@@ -101,7 +105,7 @@ class ServiceClient(Connection):
         """Run calls, so many at once, and give each one's key and outcome as it ends. No threads."""
         from concurrent.futures import Future  # slow to import, and needed here only
 
-        mailbox = Mailbox(errors.from_core)
+        mailbox = Mailbox(errors.from_core, drives=True)
         waiting: dict[Future[Any], tuple[Key, Call[Result], Request, Operation]] = {}
 
         def send(key: Key, call: Call[Result], request: Request) -> None:

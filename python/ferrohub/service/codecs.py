@@ -9,6 +9,7 @@ Used by the model classes only; no I/O.
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, timezone
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,15 +30,16 @@ class Codec:
 
     `decode(value, lenient)` takes a value from JSON, never None; `lenient` lets models match keys that a
     user wrote. `encode(value, transform)` gives what `json.dumps` takes; `transform` renames the keys of
-    models, None means the JSON names.
+    models, None means the JSON names. Values of the type `plain` are read as they are.
     """
 
-    __slots__ = ("decode", "encode", "name")
+    __slots__ = ("decode", "encode", "name", "plain")
 
-    def __init__(self, name: str, decode: Decode, encode: Encode) -> None:
+    def __init__(self, name: str, decode: Decode, encode: Encode, plain: type | None = None) -> None:
         self.name = name
         self.decode = decode
         self.encode = encode
+        self.plain = plain
 
 
 def codec_for(name: str, models: dict[str, Any]) -> Codec:
@@ -72,6 +74,7 @@ def _decode_bool(value: Any, _lenient: bool) -> bool:
     raise TypeError(f"Invalid boolean value: {value}")
 
 
+@lru_cache(maxsize=1024)  # many are "never", or the same for a whole fleet
 def decode_datetime(text: str) -> datetime:
     """Read an RFC 3339 time.
 
@@ -153,10 +156,10 @@ def _encode_other(value: Any) -> str | float:
 _SCALARS = {
     codec.name: codec
     for codec in (
-        Codec("str", lambda value, _lenient: str(value), _encode_str),
-        Codec("int", lambda value, _lenient: int(value), lambda value, _transform: int(value)),
-        Codec("long", lambda value, _lenient: int(value), lambda value, _transform: int(value)),
-        Codec("bool", _decode_bool, lambda value, _transform: bool(value)),
+        Codec("str", lambda value, _lenient: str(value), _encode_str, str),
+        Codec("int", lambda value, _lenient: int(value), lambda value, _transform: int(value), int),
+        Codec("long", lambda value, _lenient: int(value), lambda value, _transform: int(value), int),
+        Codec("bool", _decode_bool, lambda value, _transform: bool(value), bool),
         Codec(
             "iso-8601",
             lambda value, _lenient: value if isinstance(value, datetime) else decode_datetime(value),
@@ -188,14 +191,14 @@ def _list_of(name: str, member: Codec) -> Codec:
 
 def _dict_of(name: str, member: Codec) -> Codec:
     decode_member, encode_member = member.decode, member.encode
-    any_member = member.name == "object"
+    plain = dict if member.name == "object" else None
 
     def decode(value: Any, lenient: bool) -> dict[str, Any]:
         if isinstance(value, list):
             value = {item["key"]: item["value"] for item in value}
         if not isinstance(value, dict):
             raise TypeError(f"expected an object, not {type(value).__name__}")
-        if any_member:
+        if plain is not None:
             return value
         return {key: None if item is None else decode_member(item, lenient) for key, item in value.items()}
 
@@ -204,7 +207,7 @@ def _dict_of(name: str, member: Codec) -> Codec:
             raise TypeError(f"expected a dict, not {type(value).__name__}")
         return {str(key): None if item is None else encode_member(item, transform) for key, item in value.items()}
 
-    return Codec(name, decode, encode)
+    return Codec(name, decode, encode, plain)
 
 
 def _model(name: str, model: Any) -> Codec:

@@ -66,7 +66,8 @@ class Model:
     # (attribute, JSON name, codec), in the order of the declaration.
     _fields: tuple[tuple[str, str, Codec], ...] = ()
     _blank: ClassVar[dict[str, None]] = {}
-    _json_names: frozenset[str] = frozenset()
+    # By JSON name: the attribute, the type whose values are taken as they are, and the codec that reads all others.
+    _readers: ClassVar[dict[str, tuple[str, type | None, Codec]]] = {}
     _official_path: str = ""
     _sends_additional_properties = False
 
@@ -212,21 +213,25 @@ class Model:
             found = type(data).__name__
             text = f"Unable to deserialize to object: {cls.__name__}, expected an object, not {found}"
             raise deserialization_error(text)
-        source = cls._with_json_names(data) if lenient else data
         decoded = cls.__new__(cls)
         values = decoded.__dict__
         values["additional_properties"] = unknown = {}
-        codec = value = None
+        values.update(cls._blank)
+        source, readers = data, cls._readers
+        if lenient:
+            unknown.update({name: value for name, value in data.items() if name not in readers})
+            source = cls._with_json_names(data)
+        attribute = codec = value = None
         try:
-            for attribute, name, codec in cls._fields:
-                value = source.get(name)
-                values[attribute] = None if value is None else codec.decode(value, lenient)
+            for name, value in source.items():
+                reader = readers.get(name)
+                if reader is None:
+                    unknown[name] = value
+                elif value is not None:
+                    attribute, plain, codec = reader
+                    values[attribute] = value if type(value) is plain else codec.decode(value, lenient)
         except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
             raise cls._not_deserializable(attribute, codec, value, error) from error
-        names = cls._json_names
-        for key in data:
-            if key not in names:
-                unknown[key] = data[key]
         return decoded
 
     @classmethod
@@ -238,7 +243,7 @@ class Model:
         return named
 
     @classmethod
-    def _not_deserializable(cls, attribute: str, codec: Any, value: Any, error: Exception) -> Exception:
+    def _not_deserializable(cls, attribute: Any, codec: Any, value: Any, error: Exception) -> Exception:
         from ferrohub.service.errors import deserialization_error, is_data_error
 
         if is_data_error(error):
@@ -283,7 +288,7 @@ def model(cls: Declared) -> Declared:
     cls._attribute_map = {attribute: {"key": name, "type": kind} for attribute, name, kind in rows}
     cls._fields = tuple((attribute, name, codec_for(kind, MODELS)) for attribute, name, kind in rows)
     cls._blank = dict.fromkeys(cls._attribute_map)
-    cls._json_names = frozenset(name for _, name, _ in rows)
+    cls._readers = {name: (attribute, codec.plain, codec) for attribute, name, codec in cls._fields}
     cls._official_path = f"azure.iot.hub.protocol.models.{_snake_case(cls.__name__)}_py3"
     MODELS[cls.__name__] = cls
     return cls

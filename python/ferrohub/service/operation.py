@@ -37,7 +37,7 @@ API_VERSION = "2021-04-12"
 DEFAULT_TIMEOUT = 100.0
 """Seconds for a call, with all its attempts."""
 
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 
 
 class Operation(Generic[Result]):
@@ -49,7 +49,18 @@ class Operation(Generic[Result]):
     there is nothing to read).
     """
 
-    __slots__ = ("_texts", "body", "headers", "late_query", "method", "parameters", "query", "returns", "success")
+    __slots__ = (
+        "_texts",
+        "body",
+        "headers",
+        "late_query",
+        "method",
+        "options",
+        "parameters",
+        "query",
+        "returns",
+        "success",
+    )
 
     def __init__(
         self,
@@ -70,15 +81,12 @@ class Operation(Generic[Result]):
         self.late_query = late_query
         self.headers = headers
         self.success = success
+        # All optional arguments, in the order in which they are given.
+        self.options = (*query, *late_query, *headers)
         # "/devices/{id}/modules" is the texts "/devices/" and "/modules" around the parameter "id".
         pieces = path.replace("}", "{").split("{")
         self._texts = pieces[0::2]
         self.parameters = pieces[1::2]
-
-    @property
-    def options(self) -> list[Option]:
-        """All optional arguments, in the order in which they are given."""
-        return [*self.query, *self.late_query, *self.headers]
 
     def address(self, path: Sequence[Any], options: dict[str, str]) -> str:
         """The path and query for these arguments."""
@@ -87,6 +95,8 @@ class Operation(Generic[Result]):
             if value is None:
                 raise errors.validation_error("required", name, True)
             address += quote(str(value)) + text
+        if not options:
+            return f"{address}?api-version={API_VERSION}"
         early = "".join(f"{name}={quote(options[name])}&" for name, _ in self.query if name in options)
         late = "".join(f"&{name}={quote(options[name])}" for name, _ in self.late_query if name in options)
         return f"{address}?{early}api-version={API_VERSION}{late}"
@@ -200,4 +210,6 @@ def anything(data: Any) -> Any:
 
 def quote(text: str) -> str:
     """Percent-encode all but letters, digits and `_.-~`, as urllib.parse does, which is slow to import."""
-    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())
+    if _UNRESERVED.issuperset(text):
+        return text
+    return "".join(chr(byte) if chr(byte) in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())

@@ -24,6 +24,7 @@ from ferrohub.service.models import Twin, TwinProperties
 from golden_requests import assert_official_error, assert_official_requests, assert_official_result, headers
 from recorded_requests import RECORDED
 from recording_hub import Answer, Recorded, RecordingHub
+from support import PATIENCE
 
 Golden = Callable[[str], Any]
 # Not typed by the manager: some calls give what its signature does not allow.
@@ -135,6 +136,16 @@ def test_a_connection_that_the_hub_closed_meanwhile_is_replaced_unseen(
         manager.update_twin("d", Twin(tags={}))
         recorder.drop_connections()
     assert [request.connection for request in recorder.requests] == [1, 2, 3, 4, 5]
+
+
+def test_a_manager_that_is_closed_or_gone_ends_its_connections_at_once(recorder: RecordingHub) -> None:
+    manager = IoTHubRegistryManager(recorder.connection_string())
+    manager.get_twin("d")
+    manager.close()
+    assert recorder.ended.get(timeout=PATIENCE) == 1
+    manager.get_twin("d")
+    del manager
+    assert recorder.ended.get(timeout=PATIENCE) == 2
 
 
 def test_making_a_manager_opens_no_connection(recorder: RecordingHub, manager: IoTHubRegistryManager) -> None:
