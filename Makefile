@@ -14,12 +14,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak official format lint lint-rust lint-python record-wire licenses wheels clean
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak bench bench-quick official format lint lint-rust lint-python record-wire licenses wheels clean
 
 help:
 	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
 	@echo 'make test       build and pass all tests'
 	@echo 'make soak       pass the tests of endurance in full: a thousand kills, a million messages'
+	@echo 'make bench      measure beside the official packages; fails below a target (make bench-quick: in a minute)'
 	@echo 'make lint       formats, lints, types, layers, licences'
 	@echo 'make format     format Rust and Python'
 	@echo 'make wheels     manylinux wheels for x86-64 and aarch64, in dist/'
@@ -74,6 +75,13 @@ test-pythons: local-wheels
 # What `make test` does a tenth of.
 soak: dev
 	$(BIN)/python -m pytest -m soak
+
+# Both in one run against the same local hub: benches/rows.py has the rows and targets.
+bench: dev official
+	$(BIN)/python benches/run.py
+
+bench-quick: dev official
+	$(BIN)/python benches/run.py --quick
 
 # --- linting ------------------------------------------------------------------------------------------------------
 
