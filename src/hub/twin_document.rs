@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::entity::{Authentication, ConfigurationMark, Entity, Presence, Thumbprints};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::timestamp::timestamp_or_never;
+use crate::protocol::twin::Twin;
 
 /// One of the fields at the root of a twin's document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +97,7 @@ impl Field {
             Self::Tags if twin.tags.is_empty() => return None,
             Self::Tags => twin.tags.clone().into(),
             Self::Properties => {
-                json!({ "desired": twin.desired.service_view(), "reported": twin.reported.service_view() })
+                json!(Properties(twin))
             }
             Self::Configurations if entity.configurations.is_empty() => return None,
             Self::Configurations => configurations(&entity.configurations),
@@ -106,13 +109,44 @@ impl Field {
     }
 }
 
-/// The whole document.
-#[must_use]
-pub fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
-    let fields = Field::ALL.into_iter();
-    let present =
-        fields.filter_map(|(field, name)| field.value(id, entity).map(|value| (name.to_owned(), value)));
-    present.collect::<Map<_, _>>().into()
+/// The whole document, to be written as JSON: what may be large is not copied for it.
+#[derive(Clone, Copy, Debug)]
+pub struct TwinDocument<'e> {
+    /// Whose twin.
+    pub id: &'e IdentityId,
+    /// What the hub knows of it.
+    pub entity: &'e Entity,
+}
+
+impl Serialize for TwinDocument<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { id, entity } = *self;
+        let mut document = serializer.serialize_map(None)?;
+        for (field, name) in Field::ALL {
+            match field {
+                Field::Tags if entity.twin.tags.is_empty() => {}
+                Field::Tags => document.serialize_entry(name, &entity.twin.tags)?,
+                Field::Properties => document.serialize_entry(name, &Properties(&entity.twin))?,
+                field => {
+                    if let Some(value) = field.value(id, entity) {
+                        document.serialize_entry(name, &value)?;
+                    }
+                }
+            }
+        }
+        document.end()
+    }
+}
+
+struct Properties<'e>(&'e Twin);
+
+impl Serialize for Properties<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut properties = serializer.serialize_map(Some(2))?;
+        properties.serialize_entry("desired", &self.0.desired.service_view())?;
+        properties.serialize_entry("reported", &self.0.reported.service_view())?;
+        properties.end()
+    }
 }
 
 /// `{"…": {"status": "Applied"}}`: the configurations that target it, by their ids.

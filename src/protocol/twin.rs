@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::timestamp::timestamp;
@@ -125,23 +126,37 @@ impl Section {
 
     /// The properties, `$metadata` and `$version`: what the service sees.
     #[must_use]
-    pub fn service_view(&self) -> Map<String, Value> {
-        let mut view = self.values.clone();
-        view.insert(METADATA.to_owned(), self.metadata.clone().into());
-        view.insert(VERSION.to_owned(), self.version.into());
-        view
+    pub fn service_view(&self) -> ServiceView<'_> {
+        ServiceView(self)
     }
 
     /// What stands at this path of the service's view; nothing if nothing does. An empty path is the whole view.
     #[must_use]
     pub fn find(&self, path: &[String]) -> Option<Cow<'_, Value>> {
         match path {
-            [] => Some(Cow::Owned(self.service_view().into())),
+            [] => Some(Cow::Owned(serde_json::to_value(self.service_view()).ok()?)),
             [name] if name == METADATA => Some(Cow::Owned(self.metadata.clone().into())),
             [name] if name == VERSION => Some(Cow::Owned(self.version.into())),
             [name, path @ ..] if name == METADATA => find(&self.metadata, path).map(Cow::Borrowed),
             path => find(&self.values, path).map(Cow::Borrowed),
         }
+    }
+}
+
+/// A section as the service sees it, to be written as JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceView<'section>(&'section Section);
+
+impl Serialize for ServiceView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Section { values, metadata, version, .. } = self.0;
+        let mut view = serializer.serialize_map(Some(values.len() + 2))?;
+        for (key, value) in values {
+            view.serialize_entry(key, value)?;
+        }
+        view.serialize_entry(METADATA, metadata)?;
+        view.serialize_entry(VERSION, version)?;
+        view.end()
     }
 }
 
@@ -369,6 +384,10 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
+    fn service_view(section: &Section) -> Value {
+        serde_json::to_value(section.service_view()).unwrap()
+    }
+
     fn update(body: &str, twin: &Twin) -> TwinUpdate {
         TwinUpdate::from_body(&object(body), twin).unwrap()
     }
@@ -379,7 +398,7 @@ mod tests {
     }
 
     fn desired(twin: &Twin) -> String {
-        Value::from(twin.desired.service_view()).to_string()
+        service_view(&twin.desired).to_string()
     }
 
     #[test]
@@ -387,7 +406,7 @@ mod tests {
         let mut twin = Twin::new(CREATED);
         let empty = r#"{"$metadata":{"$lastUpdated":"2024-03-01T10:15:30.1230000Z"},"$version":1}"#;
         assert_eq!(desired(&twin), empty);
-        assert_eq!(Value::from(twin.reported.service_view()).to_string(), empty);
+        assert_eq!(service_view(&twin.reported).to_string(), empty);
         assert_eq!((twin.version, twin.revision), (2, 1));
 
         let told = patched(&mut twin, r#"{"properties": {"desired": {"telemetryInterval": 122}}}"#);
@@ -399,7 +418,7 @@ mod tests {
                 r#"{{"telemetryInterval":122,"$metadata":{{"$lastUpdated":"{time}","telemetryInterval":{{"$lastUpdated":"{time}","$lastUpdatedVersion":2}},"$lastUpdatedVersion":2}},"$version":2}}"#
             )
         );
-        assert_eq!(Value::from(twin.reported.service_view()).to_string(), empty);
+        assert_eq!(service_view(&twin.reported).to_string(), empty);
         assert_eq!((twin.version, twin.revision), (3, 2));
     }
 
@@ -408,7 +427,7 @@ mod tests {
         let mut twin = Twin::new(CREATED);
         assert_eq!(twin.report(&object(r#"{"a":{"b":1}}"#), LATER), Ok(2));
         assert_eq!((twin.version, twin.revision), (3, 1));
-        assert!(!Value::from(twin.reported.service_view()).to_string().contains("$lastUpdatedVersion"));
+        assert!(!service_view(&twin.reported).to_string().contains("$lastUpdatedVersion"));
         assert_eq!(
             twin.device_view().to_string(),
             r#"{"desired":{"$version":1},"reported":{"a":{"b":1},"$version":2}}"#
@@ -424,7 +443,7 @@ mod tests {
         assert_eq!(told.unwrap(), r#"{"a":null,"b":{"d":null},"x":{"y":null},"$version":3}"#);
         let view = Value::from(twin.desired.device_view()).to_string();
         assert_eq!(view, r#"{"b":{"c":2},"e":4,"x":{},"$version":3}"#);
-        let metadata = &twin.desired.service_view()[METADATA];
+        let metadata = &service_view(&twin.desired)[METADATA];
         assert!(metadata.get("a").is_none() && metadata["b"].get("d").is_none());
         assert_eq!(metadata["x"][LAST_UPDATED_VERSION], 3);
     }
@@ -434,7 +453,7 @@ mod tests {
         let mut twin = Twin::new(CREATED);
         patched(&mut twin, r#"{"properties":{"desired":{"a":{"b":1,"c":1},"d":1}}}"#);
         patched(&mut twin, r#"{"properties":{"desired":{"a":{"b":2}}}}"#);
-        let metadata = &twin.desired.service_view()[METADATA];
+        let metadata = &service_view(&twin.desired)[METADATA];
         let version = |value: &Value| value[LAST_UPDATED_VERSION].as_u64().unwrap();
         assert_eq!((version(metadata), version(&metadata["a"]), version(&metadata["a"]["b"])), (3, 3, 3));
         assert_eq!((version(&metadata["a"]["c"]), version(&metadata["d"])), (2, 2));
@@ -445,10 +464,10 @@ mod tests {
         let mut twin = Twin::new(CREATED);
         patched(&mut twin, r#"{"properties":{"desired":{"a":{"b":1}}}}"#);
         patched(&mut twin, r#"{"properties":{"desired":{"a":[1,{"x":2}]}}}"#);
-        assert!(twin.desired.service_view()[METADATA]["a"].get("b").is_none());
+        assert!(service_view(&twin.desired)[METADATA]["a"].get("b").is_none());
         patched(&mut twin, r#"{"properties":{"desired":{"a":{"c":1}}}}"#);
         assert_eq!(Value::from(twin.desired.device_view()).to_string(), r#"{"a":{"c":1},"$version":4}"#);
-        assert_eq!(twin.desired.service_view()[METADATA]["a"]["c"][LAST_UPDATED_VERSION], 4);
+        assert_eq!(service_view(&twin.desired)[METADATA]["a"]["c"][LAST_UPDATED_VERSION], 4);
     }
 
     #[test]
@@ -483,14 +502,14 @@ mod tests {
         let told = twin.replace(&body, LATER).unwrap();
         assert_eq!(Value::from(told).to_string(), r#"{"c":3,"$version":3}"#);
         assert!(twin.tags.is_empty());
-        assert!(twin.desired.service_view()[METADATA].get("a").is_none());
+        assert!(service_view(&twin.desired)[METADATA].get("a").is_none());
     }
 
     #[test]
     fn a_twin_that_was_read_can_be_sent_back() {
         let mut twin = Twin::new(CREATED);
         patched(&mut twin, r#"{"properties":{"desired":{"a":1}}}"#);
-        let (desired, reported) = (twin.desired.service_view(), twin.reported.service_view());
+        let (desired, reported) = (service_view(&twin.desired), service_view(&twin.reported));
         let body = json!({
             "deviceId": "d", "etag": "AAAAAAAAAAI=", "version": 3,
             "properties": { "desired": desired, "reported": reported }

@@ -20,7 +20,7 @@ async fn errors(hub: &HubState, changes: Value) -> Vec<(String, String)> {
 
 async fn document(hub: &HubState, name: &str) -> Value {
     let query = format!("SELECT * FROM devices WHERE deviceId = '{name}'");
-    hub.query_twins(&query, 1, None).await.unwrap().rows.pop().unwrap_or_default()
+    hub.query_twins(&query, 1, None).await.unwrap().json().pop().unwrap_or_default()
 }
 
 async fn etag(hub: &HubState, name: &str) -> String {
@@ -50,7 +50,7 @@ async fn devices_and_modules_are_created_with_their_twins() {
     assert_eq!(a["tags"].to_string(), r#"{"site":"north","exact":1.0}"#);
     assert_eq!(a["properties"]["desired"]["rate"], 5);
     let modules = hub.query_twins("SELECT * FROM devices.modules", 10, None).await.unwrap();
-    assert_eq!(names(&modules.rows), ["b/m"]);
+    assert_eq!(names(&modules.json()), ["b/m"]);
 }
 
 #[tokio::test]

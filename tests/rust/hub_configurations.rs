@@ -33,7 +33,7 @@ async fn tag(hub: &HubState, id: &IdentityId, tags: Value) {
 /// The desired properties with their version, and the statuses of configurations.
 async fn seen(hub: &HubState, id: &IdentityId) -> (Value, Value) {
     let entity = hub.twin(id).await.unwrap();
-    let twin = ferrohub::hub::twin_document::twin_document(id, &entity);
+    let twin = crate::support::twin_document(id, &entity);
     let statuses = twin.get("configurations").and_then(Value::as_object);
     let statuses = statuses.into_iter().flatten().map(|(id, found)| (id.clone(), found["status"].clone()));
     (entity.twin.desired.device_view().into(), statuses.collect())

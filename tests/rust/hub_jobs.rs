@@ -312,7 +312,7 @@ async fn jobs_are_listed_by_type_and_state_page_by_page_until_they_are_forgotten
         loop {
             let page = hub.list_jobs(filter, 2, continuation.as_deref()).await.unwrap();
             assert!(page.rows.len() <= 2 && page.item_type == "JobResponse");
-            ids.extend(page.rows.iter().map(|row| row["jobId"].as_str().unwrap().to_owned()));
+            ids.extend(page.json().iter().map(|row| row["jobId"].as_str().unwrap().to_owned()));
             continuation = page.continuation;
             if continuation.is_none() {
                 return ids;
@@ -439,7 +439,7 @@ async fn device_jobs(hub: &HubState, query: &str) -> Vec<Value> {
     let (mut rows, mut continuation) = (Vec::new(), None);
     loop {
         let page = hub.query_twins(query, 50, continuation.as_deref()).await.unwrap();
-        rows.extend(page.rows);
+        rows.extend(page.json());
         continuation = page.continuation;
         if continuation.is_none() {
             return rows;

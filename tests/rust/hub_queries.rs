@@ -145,19 +145,24 @@ async fn every_query_of_the_table_has_its_rows() {
         let page = page.unwrap_or_else(|error| panic!("{}: {error}", case.query));
         match (case.twins, case.rows, case.job_devices) {
             (Some(twins), None, None) => {
-                assert_eq!((names(&page.rows), page.item_type), (twins, "Twin"), "{}", case.query);
+                assert_eq!((names(&page.json()), page.item_type), (twins, "Twin"), "{}", case.query);
             }
             (None, None, Some(devices)) => {
                 let name = |row: &Value| {
                     format!("{}/{}", row["jobId"].as_str().unwrap(), row["deviceId"].as_str().unwrap())
                 };
-                let found: Vec<_> = page.rows.iter().map(name).collect();
+                let found: Vec<_> = page.json().iter().map(name).collect();
                 assert_eq!((found, page.item_type), (devices, "DeviceJob"), "{}", case.query);
             }
             (None, Some(rows), None) => {
                 // Texts, since numbers keep their form; the order of keys is that of the query.
                 let as_text = |rows: &[Value]| rows.iter().map(sorted).collect::<Vec<_>>();
-                assert_eq!((as_text(&page.rows), page.item_type), (as_text(&rows), "Raw"), "{}", case.query);
+                assert_eq!(
+                    (as_text(&page.json()), page.item_type),
+                    (as_text(&rows), "Raw"),
+                    "{}",
+                    case.query
+                );
             }
             _ => panic!("{} has either twins or rows or devices of jobs", case.query),
         }
@@ -215,7 +220,7 @@ async fn a_query_has_at_most_8192_characters_and_long_chains_are_no_depth() {
     for (first, next, last) in [("true", " AND true", ""), ("1", "+1", " > 0"), ("true", " OR false", "")] {
         let chain = next.repeat((room - first.len() - last.len()) / next.len());
         let page = hub.query_twins(&format!("{begin}{first}{chain}{last}"), 100, None).await.unwrap();
-        assert_eq!(names(&page.rows), ["d"]);
+        assert_eq!(names(&page.json()), ["d"]);
     }
     let padded = |length: usize| format!("{ALL}{}", " ".repeat(length - ALL.len()));
     assert_eq!(hub.query_twins(&padded(8192), 100, None).await.unwrap().rows.len(), 1);
@@ -289,13 +294,13 @@ async fn pages_are_full_but_for_the_last_and_together_they_hold_every_row_once()
         ] {
             let pages = pages(&hub, query, most).await;
             assert_eq!(pages.iter().map(|page| page.rows.len()).collect::<Vec<_>>(), sizes, "{query}");
-            let rows: Vec<_> = pages.into_iter().flat_map(|page| page.rows).collect();
+            let rows: Vec<_> = pages.iter().flat_map(Page::json).collect();
             assert_eq!(names(&rows), devices, "{query}");
         }
     }
     let pages = pages(&hub, "SELECT TOP 5 * FROM devices", 2).await;
     assert_eq!(
-        pages.iter().map(|page| names(&page.rows)).collect::<Vec<_>>(),
+        pages.iter().map(|page| names(&page.json())).collect::<Vec<_>>(),
         [vec!["d0", "d1"], vec!["d2", "d3"], vec!["d4"]]
     );
 }
@@ -307,13 +312,13 @@ async fn identities_that_come_and_go_between_pages_move_no_other() {
         create(&hub, name).await;
     }
     let first = hub.query_twins(ALL, 2, None).await.unwrap();
-    assert_eq!(names(&first.rows), ["b", "d"]);
+    assert_eq!(names(&first.json()), ["b", "d"]);
     remove(&hub, "d").await;
     remove(&hub, "f").await;
     create(&hub, "a").await;
     create(&hub, "g").await;
     let second = hub.query_twins(ALL, 2, first.continuation.as_deref()).await.unwrap();
-    assert_eq!((names(&second.rows), second.continuation), (vec!["g".to_owned(), "h".to_owned()], None));
+    assert_eq!((names(&second.json()), second.continuation), (vec!["g".to_owned(), "h".to_owned()], None));
 }
 
 #[tokio::test]
@@ -351,7 +356,7 @@ async fn queries_and_writers_do_not_wait_for_each_other_and_no_row_is_lost() {
             100,
             None,
         );
-        assert_eq!(page.await.unwrap().rows, [json!({ "n": 2000 })]);
+        assert_eq!(page.await.unwrap().json(), [json!({ "n": 2000 })]);
     }
     writer.await.unwrap();
 }

@@ -2,11 +2,10 @@
 //! that the naive evaluator finds by walking their documents.
 
 use ferrohub::hub::HubState;
-use ferrohub::hub::twin_document::twin_document;
 use serde_json::{Map, Value, json};
 
 use crate::hub_queries::{create, empty_hub, fill, names};
-use crate::support::Random;
+use crate::support::{Random, twin_document};
 
 impl Random {
     fn primitive(&mut self) -> Value {
@@ -231,7 +230,7 @@ async fn random_conditions_find_what_a_naive_evaluator_finds() {
             let fulfils = |document: &Value| condition.value(document) == Some(Value::Bool(true));
             let expected: Vec<_> = documents.iter().filter(|(_, document)| fulfils(document)).collect();
             let expected: Vec<_> = expected.into_iter().map(|(name, _)| name.clone()).collect();
-            assert_eq!(names(&page.rows), expected, "{query}");
+            assert_eq!(names(&page.json()), expected, "{query}");
             found_some += usize::from(!expected.is_empty() && expected.len() < documents.len());
         }
     }
@@ -244,7 +243,7 @@ async fn aggregates_of_random_groups_are_those_of_a_naive_count() {
     for _ in 0..40 {
         let (hub, documents) = fleet(&mut random).await;
         let query = "SELECT tags.a AS key, COUNT() AS n, SUM(tags.b) AS s FROM devices WHERE is_defined(tags.a) GROUP BY tags.a";
-        let rows = hub.query_twins(query, 100, None).await.unwrap().rows;
+        let rows = hub.query_twins(query, 100, None).await.unwrap().json();
         let counted: u64 = rows.iter().map(|row| row["n"].as_u64().unwrap()).sum();
         let defined = |document: &Value| document["tags"].get("a").is_some();
         assert_eq!(counted, documents.iter().filter(|(_, document)| defined(document)).count() as u64);

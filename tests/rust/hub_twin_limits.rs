@@ -1,7 +1,6 @@
 //! Every limit of a twin at its edge: what is just allowed and what is just too much, in each section and by each way to
 //! write it.
 
-use ferrohub::hub::twin_document::twin_document;
 use ferrohub::hub::twins::TwinWrite;
 use ferrohub::hub::{HubError, HubState};
 use ferrohub::protocol::error_code::ErrorCode;
@@ -9,6 +8,7 @@ use ferrohub::protocol::identity::IdentityId;
 use serde_json::{Map, Value, json};
 
 use crate::hub_queries::{create, empty_hub};
+use crate::support::twin_document;
 
 #[derive(Clone, Copy, Debug)]
 enum Area {

@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ferrohub::clock::Clock;
 use ferrohub::hub::registry::IfMatch;
-use ferrohub::hub::twin_document::twin_document;
 use ferrohub::hub::twins::TwinWrite;
 use ferrohub::hub::{HubSettings, HubState};
 use ferrohub::protocol::identity::IdentityId;
@@ -16,7 +15,7 @@ use ferrohub::protocol::timestamp::timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::hub_queries::create;
-use crate::support::{Random, START};
+use crate::support::{Random, START, twin_document};
 
 type Path = Vec<String>;
 

@@ -66,6 +66,8 @@ class Model:
     # (attribute, JSON name, codec), in the order of the declaration.
     _fields: tuple[tuple[str, str, Codec], ...] = ()
     _blank: ClassVar[dict[str, None]] = {}
+    # What a model's `__dict__` begins as: copied whole, which is quicker than filling it.
+    _template: ClassVar[dict[str, Any]] = {"additional_properties": None}
     # By JSON name: the attribute, the type whose values are taken as they are, and the codec that reads all others.
     _readers: ClassVar[dict[str, tuple[str, type | None, Codec]]] = {}
     _official_path: str = ""
@@ -75,9 +77,8 @@ class Model:
         __signature__ = _Signature()
 
     def __init__(self, **kwargs: Any) -> None:
-        values = self.__dict__
+        values = self.__dict__ = self._template.copy()
         values["additional_properties"] = {}
-        values.update(self._blank)
         for name, value in kwargs.items():
             if name in self._blank:
                 values[name] = value
@@ -214,9 +215,8 @@ class Model:
             text = f"Unable to deserialize to object: {cls.__name__}, expected an object, not {found}"
             raise deserialization_error(text)
         decoded = cls.__new__(cls)
-        values = decoded.__dict__
+        values = decoded.__dict__ = cls._template.copy()
         values["additional_properties"] = unknown = {}
-        values.update(cls._blank)
         source, readers = data, cls._readers
         if lenient:
             unknown.update({name: value for name, value in data.items() if name not in readers})
@@ -288,6 +288,7 @@ def model(cls: Declared) -> Declared:
     cls._attribute_map = {attribute: {"key": name, "type": kind} for attribute, name, kind in rows}
     cls._fields = tuple((attribute, name, codec_for(kind, MODELS)) for attribute, name, kind in rows)
     cls._blank = dict.fromkeys(cls._attribute_map)
+    cls._template = {"additional_properties": None, **cls._blank}
     cls._readers = {name: (attribute, codec.plain, codec) for attribute, name, codec in cls._fields}
     cls._official_path = f"azure.iot.hub.protocol.models.{_snake_case(cls.__name__)}_py3"
     MODELS[cls.__name__] = cls

@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, SERVER};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,24 +23,24 @@ const SERVER_NAME: HeaderValue = HeaderValue::from_static(concat!("FerroHub/", e
 
 /// 200 with a JSON document.
 pub(super) struct Document {
-    body: Value,
+    body: Vec<u8>,
     etag: Option<String>,
 }
 
 impl Document {
-    pub(super) fn new(body: Value) -> Self {
-        Self { body, etag: None }
+    pub(super) fn new(body: impl Serialize) -> Self {
+        Self { body: written(&body), etag: None }
     }
 
     /// A document with this `ETag`, here without quotes.
-    pub(super) fn with_etag(body: Value, etag: String) -> Self {
-        Self { body, etag: Some(etag) }
+    pub(super) fn with_etag(body: impl Serialize, etag: String) -> Self {
+        Self { etag: Some(etag), ..Self::new(body) }
     }
 }
 
 impl IntoResponse for Document {
     fn into_response(self) -> Response {
-        let mut response = json_response(StatusCode::OK, &self.body);
+        let mut response = json_response(StatusCode::OK, self.body);
         if let Some(etag) = self.etag.as_deref().and_then(etag) {
             response.headers_mut().insert(ETAG, etag);
         }
@@ -55,7 +56,7 @@ pub(super) fn etag(text: &str) -> Option<HeaderValue> {
 /// A refusal whose body says more than the forms of an error can.
 pub(super) fn refusal(code: ErrorCode, body: &Value) -> Response {
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_response(status, body);
+    let mut response = json_response(status, written(body));
     response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(code.name()));
     response
 }
@@ -84,8 +85,13 @@ pub(super) async fn finish(State(hub): State<HubState>, request: Request, next: 
     response
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+/// Documents have texts for keys, so nothing in them can't be written.
+fn written(document: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(document).unwrap_or_default()
+}
+
+fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response

@@ -12,7 +12,7 @@ use crate::hub::error::HubError;
 
 pub(super) async fn list(State(hub): State<HubState>) -> Result<Document, HubError> {
     let enrollments = hub.enrollments().await?;
-    Ok(Document::new(enrollments.iter().map(|(enrollment, by)| enrollment.describe(by)).collect()))
+    Ok(Document::new(enrollments.iter().map(|(enrollment, by)| enrollment.describe(by)).collect::<Vec<_>>()))
 }
 
 pub(super) async fn enroll(

@@ -46,7 +46,7 @@ pub(super) async fn delete_identity(
 
 pub(super) async fn list_devices(State(hub): State<HubState>, uri: Uri) -> Answer {
     let devices = hub.devices(most(&uri)?).await?;
-    Ok(Document::new(devices.iter().map(|(id, entity)| identity_document(id, entity)).collect()))
+    Ok(Document::new(devices.iter().map(|(id, entity)| identity_document(id, entity)).collect::<Vec<_>>()))
 }
 
 /// 200 if everything was done, else 400; the body says what wasn't, and why.
@@ -64,7 +64,7 @@ pub(super) async fn change_many(
 
 pub(super) async fn list_modules(State(hub): State<HubState>, Target(device): Target) -> Answer {
     let modules = hub.modules(&device).await?;
-    Ok(Document::new(modules.iter().map(|(id, entity)| identity_document(id, entity)).collect()))
+    Ok(Document::new(modules.iter().map(|(id, entity)| identity_document(id, entity)).collect::<Vec<_>>()))
 }
 
 pub(super) async fn device_statistics(State(hub): State<HubState>) -> Answer {

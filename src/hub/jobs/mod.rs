@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::HubState;
 use super::error::HubError;
-use super::query::{Continuation, Page};
+use super::query::{Continuation, Page, Row};
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 
@@ -154,7 +154,7 @@ impl HubState {
         let last = found.last().filter(|_| more).map(|job| job.id.clone());
         let given = before.map_or(0, |before| before.given) + found.len();
         Ok(Page {
-            rows: found.iter().map(Job::document).collect(),
+            rows: found.iter().map(|job| Row::new(&job.document())).collect(),
             item_type: "JobResponse",
             continuation: last.map(|last| Continuation::new(&name, last, given).token()).transpose()?,
         })

@@ -9,9 +9,10 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
+use super::page::Row;
 use super::syntax::{Collection, Comparison, Expression, Operator, Path, Query, Root};
 use crate::hub::entity::Entity;
-use crate::hub::twin_document::{Field, twin_document};
+use crate::hub::twin_document::{Field, TwinDocument};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::twin::find;
 
@@ -45,10 +46,10 @@ impl<'e> Document<'e> {
     }
 
     /// The whole of it.
-    pub(super) fn whole(self) -> Value {
+    pub(super) fn whole(self) -> Row {
         match self {
-            Self::Twin { id, entity } => twin_document(id, entity),
-            Self::Job { row, .. } => row.clone().into(),
+            Self::Twin { id, entity } => Row::new(&TwinDocument { id, entity }),
+            Self::Job { row, .. } => Row::new(row),
         }
     }
 

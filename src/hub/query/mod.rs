@@ -13,6 +13,7 @@ mod continuation;
 mod evaluate;
 mod grammar;
 mod groups;
+mod page;
 mod prepared;
 mod rules;
 mod syntax;
@@ -20,7 +21,7 @@ mod words;
 
 use std::ops::ControlFlow;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use winnow::error::{ContextError, StrContext};
 use winnow::prelude::*;
 
@@ -36,23 +37,13 @@ use groups::Groups;
 use syntax::{Collection, Column, Content, Expression, Query, Selection};
 use words::{Input, Refusal};
 
+pub use page::{Page, Row};
 pub use prepared::PreparedQuery;
 
 /// Longest query, in characters.
 const LONGEST: usize = 8192;
 /// Documents that are looked at before others get their turn.
 const BATCH: usize = 256;
-
-/// One page of a query's answer.
-#[derive(Debug, PartialEq)]
-pub struct Page {
-    /// The rows: twins, or what the query selects.
-    pub rows: Vec<Value>,
-    /// What the rows are, as in the header `x-ms-item-type`.
-    pub item_type: &'static str,
-    /// Asks for the next page; none if this is the last.
-    pub continuation: Option<String>,
-}
 
 /// What a device has to be like: a condition that is read once and held against many.
 #[derive(Clone, Debug)]
@@ -63,7 +54,7 @@ pub struct Condition(
 
 /// The rows of one page, each with the name that the next page could begin after.
 struct Rows {
-    rows: Vec<(String, Value)>,
+    rows: Vec<(String, Row)>,
     most: usize,
 }
 
@@ -120,6 +111,7 @@ impl HubState {
                 let names: Vec<_> = rules::names_of(columns).collect();
                 let later =
                     groups.rows(&names).filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+                let later = later.map(|(key, row)| (key, Row::new(&row)));
                 rows.rows = later.take(rows.most.saturating_add(1)).collect();
             }
             select => {
@@ -271,11 +263,11 @@ fn is_grouped(query: &Query, columns: &[Column]) -> bool {
 }
 
 /// What one document gives; what it doesn't have is missing.
-fn row(document: Document<'_>, select: &Selection) -> Value {
+fn row(document: Document<'_>, select: &Selection) -> Row {
     let Selection::Columns(columns) = select else { return document.whole() };
     let cells = rules::names_of(columns).zip(columns).filter_map(|(name, column)| match &column.content {
         Content::Value(path) => Some((name, document.find(path)?.into_owned())),
         Content::Count | Content::Aggregate(..) => None,
     });
-    cells.collect::<Map<_, _>>().into()
+    Row::new(&cells.collect::<Map<_, _>>())
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ferrohub::auth::{ConnectionString, SasKey};
 use ferrohub::clock::Clock;
+use ferrohub::hub::entity::Entity;
+use ferrohub::hub::twin_document::TwinDocument;
 use ferrohub::hub::{Hub, HubOptions};
 use ferrohub::protocol::identity::IdentityId;
 use ferrohub::tls::{self, Identity, Roots};
@@ -27,6 +29,11 @@ pub(crate) use random::Random;
 /// The moment at which the tests' clocks begin: milliseconds since 1970.
 pub(crate) const START: u64 = 1_700_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A twin's document as REST gives it.
+pub(crate) fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
+    serde_json::to_value(TwinDocument { id, entity }).unwrap()
+}
 
 /// Wait for something that must happen soon.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
