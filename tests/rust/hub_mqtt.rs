@@ -2,7 +2,7 @@
 
 use ferrohub::protocol::topics;
 use rumqttc::mqttbytes::QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use rumqttc::mqttbytes::v4::{Packet, PubAck};
+use rumqttc::mqttbytes::v4::{Packet, PubAck, Publish};
 use serde_json::{Value, json};
 
 use crate::support::{SignIn, TestHub, soon};
@@ -76,6 +76,20 @@ async fn telemetry_is_kept_and_acknowledged_in_order_as_often_as_it_was_sent() {
     assert_eq!(messages[7].sender.to_string(), "d/m");
     assert_eq!((&*messages[7].properties, &*messages[7].body), ("%24.mid=1&key=a%20b", &b"message 7"[..]));
     assert_eq!((&*messages[500].properties, &*messages[500].body), ("", &b"last"[..]));
+}
+
+#[tokio::test]
+async fn a_message_that_was_to_be_retained_says_so_among_its_properties() {
+    let hub = TestHub::start().await;
+    let mut device = hub.connect("d").await;
+    for topic in ["devices/d/messages/events/", "devices/d/messages/events/a=b"] {
+        let publish = Publish { retain: true, ..Publish::new(topic, AtMostOnce, "x") };
+        device.send(&Packet::Publish(publish)).await;
+    }
+    device.send(&Packet::PingReq).await;
+    assert_eq!(device.receive().await, Packet::PingResp);
+    let properties: Vec<_> = hub.hub.telemetry().iter().map(|message| message.properties.clone()).collect();
+    assert_eq!(properties, ["mqtt-retain=true", "a=b&mqtt-retain=true"]);
 }
 
 #[tokio::test]

@@ -49,6 +49,12 @@ pub(super) fn telemetry_properties<'a>(topic: &'a str, telemetry_topic: &str) ->
     }
 }
 
+/// Properties and one more, of which either may be missing.
+pub(super) fn joined(properties: &str, more: &str) -> String {
+    let separator = if properties.is_empty() || more.is_empty() { "" } else { "&" };
+    format!("{properties}{separator}{more}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -244,8 +244,9 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             if properties.len() + publish.payload.len() > LARGEST_MESSAGE {
                 return Err(Ending::closed("it sent a message larger than 256 KiB"));
             }
-            let properties = properties.to_owned();
-            self.receive(properties, &publish.payload, publish.dup);
+            // Nothing is retained here: whoever reads the message is told that it was asked for.
+            let retain = if publish.retain { "mqtt-retain=true" } else { "" };
+            self.receive(rules::joined(properties, retain), &publish.payload, publish.dup);
         } else if let Some(request) = topics::parse_twin_request(&publish.topic) {
             self.answer_twin(request, &publish.payload).await;
         } else if let Some((status, request_id)) = topics::parse_method_response(&publish.topic) {
@@ -362,8 +363,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
     /// The last will arrives as telemetry, marked as such.
     fn send_will(&mut self, will: &LastWill) {
         let properties = rules::telemetry_properties(&will.topic, &self.telemetry_topic).unwrap_or_default();
-        let separator = if properties.is_empty() { "" } else { "&" };
-        self.receive(format!("{properties}{separator}iothub-MessageType=Will"), &will.message, false);
+        self.receive(rules::joined(properties, "iothub-MessageType=Will"), &will.message, false);
         // Nobody waits for it; a hub that can't write any more has said so.
         let _ = self.hub.telemetry.append(self.received.drain(..), &self.hub.store);
     }
