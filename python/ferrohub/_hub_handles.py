@@ -31,6 +31,8 @@ class Options(NamedTuple):
     data: str | None
     host_name: str | None
     key: str | None
+    limits: list[str]
+    """As the command has them: `modules=5`."""
 
 
 class Handle(Protocol):
@@ -235,6 +237,7 @@ def _launch(options: Options) -> subprocess.Popen[str]:
         command += ["--data", options.data]
     if options.host_name is not None:
         command += ["--host-name", options.host_name]
+    command += [argument for limit in options.limits for argument in ("--limit", limit)]
     environment = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
     if options.key == "random":
         command += ["--key", "random"]

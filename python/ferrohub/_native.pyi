@@ -157,7 +157,13 @@ class Hub:
     """A running local hub; requests and answers are JSON texts."""
 
     def __new__(
-        cls, port: int, standard_ports: bool, data: str | None, host_name: str | None, key: str | None
+        cls,
+        port: int,
+        standard_ports: bool,
+        data: str | None,
+        host_name: str | None,
+        key: str | None,
+        limits: list[str],
     ) -> Hub: ...
     def describe(self) -> str: ...
     def call(self, request: str) -> str: ...

@@ -58,6 +58,7 @@ class LocalHub:
         standard_ports: bool = False,
         host_name: str | None = None,
         key: str | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare a hub; nothing happens before it is started.
 
@@ -72,8 +73,12 @@ class LocalHub:
                 nothing trusts by default and a random key.
             key: The key of the policy `iothubowner` in base64, or `"random"`. The default is the same well-known key
                 for every local hub.
+            limits: What it holds at most, where that is not what Azure's hubs do: `identities` (1,000,000 devices and
+                modules), `modules` (50 of a device), `active_jobs` (1; Azure's larger hubs have 5 or 10).
         """
-        self._options = handles.Options(port, standard_ports, None if data is None else os.fspath(data), host_name, key)
+        path = None if data is None else os.fspath(data)
+        named = [f"{name}={number}" for name, number in (limits or {}).items()]
+        self._options = handles.Options(port, standard_ports, path, host_name, key, named)
         self._process = process
         self._handle: handles.Handle | None = None
         self._description: dict[str, Any] | None = None

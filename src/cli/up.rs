@@ -40,6 +40,9 @@ pub(super) struct Up {
     /// A CA whose certificates stand for devices, as PEM; again for more of them. With --data they are kept
     #[arg(long = "ca-certificate", value_name = "FILE")]
     ca_certificates: Vec<PathBuf>,
+    /// What the hub holds at most: `identities`, `modules` of a device, or `active_jobs`; again for more of them
+    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    limits: Vec<String>,
     /// Print one JSON line when ready, for programs
     #[arg(long)]
     json: bool,
@@ -90,7 +93,8 @@ impl Up {
         Ok(0)
     }
 
-    async fn start(&self, options: HubOptions) -> Result<Hub> {
+    async fn start(&self, mut options: HubOptions) -> Result<Hub> {
+        self.limits.iter().try_for_each(|limit| options.limits.set(limit))?;
         let files = self.ca_certificates.iter().map(|file| read_ca_certificates(file));
         let certificates = files.collect::<Result<Vec<_>>>()?.concat();
         let hub = Hub::start(options).await?;

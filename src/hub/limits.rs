@@ -3,6 +3,7 @@
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling>
 
 use super::error::HubError;
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::error_code::ErrorCode;
 
 /// What there may be at most. The default is what an Azure hub has.
@@ -23,11 +24,31 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Set one of them by its name, as in `active_jobs=10`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if none has this name, or no number follows.
+    pub fn set(&mut self, text: &str) -> Result<()> {
+        let (name, number) = text.split_once('=').unwrap_or((text, ""));
+        let limit = match name {
+            "identities" => Some(&mut self.identities),
+            "modules" => Some(&mut self.modules),
+            "active_jobs" => Some(&mut self.active_jobs),
+            _ => None,
+        };
+        let (Some(limit), Ok(number)) = (limit, number.parse()) else {
+            let text = format!("'{text}' is no limit: identities, modules or active_jobs, with a number");
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        };
+        *limit = number;
+        Ok(())
+    }
+
     /// Whether the hub may come to hold so many devices and modules.
     ///
     /// # Errors
     /// 413.
-    pub(super) fn check_identities(self, identities: usize) -> Result<(), HubError> {
+    pub(super) fn check_identities(self, identities: usize) -> std::result::Result<(), HubError> {
         if identities <= self.identities {
             return Ok(());
         }
@@ -39,23 +60,43 @@ impl Limits {
     ///
     /// # Errors
     /// 413.
-    pub(super) fn check_modules(self, device: &str, modules: usize) -> Result<(), HubError> {
+    pub(super) fn check_modules(self, device: &str, modules: usize) -> std::result::Result<(), HubError> {
         if modules <= self.modules {
             return Ok(());
         }
         let message = format!("Device {device} holds at most {} modules.", self.modules);
         Err(HubError::new(ErrorCode::TOO_MANY_MODULES, message))
     }
+
     /// Whether so many jobs may be active.
     ///
     /// # Errors
     /// 429.
-    pub(super) fn check_active_jobs(self, jobs: usize) -> Result<(), HubError> {
+    pub(super) fn check_active_jobs(self, jobs: usize) -> std::result::Result<(), HubError> {
         if jobs <= self.active_jobs {
             return Ok(());
         }
         let message =
             format!("The hub has room for {} active jobs, scheduled ones included.", self.active_jobs);
         Err(HubError::new(ErrorCode::TOO_MANY_JOBS, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_set_by_its_name_and_nothing_else_is_one() {
+        let mut limits = Limits::default();
+        for text in ["identities=2", "modules=0", "active_jobs=10"] {
+            limits.set(text).unwrap();
+        }
+        assert_eq!(limits, Limits { identities: 2, modules: 0, active_jobs: 10 });
+        for text in ["", "modules", "modules=", "modules=-1", "modules=many", "devices=1", "=1"] {
+            let error = limits.set(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.message().starts_with(&format!("'{text}' is no limit")), "{error}");
+        }
     }
 }

@@ -69,7 +69,7 @@ impl Drop for OwnRuntime {
 impl Hub {
     /// Start a hub; it takes connections when this returns.
     #[new]
-    #[pyo3(signature = (port, standard_ports, data, host_name, key))]
+    #[pyo3(signature = (port, standard_ports, data, host_name, key, limits))]
     fn new(
         py: Python<'_>,
         port: u16,
@@ -77,6 +77,7 @@ impl Hub {
         data: Option<PathBuf>,
         host_name: Option<String>,
         key: Option<String>,
+        limits: Vec<String>,
     ) -> PyResult<Self> {
         let key = match key {
             None => OwnerKey::WellKnown,
@@ -84,8 +85,10 @@ impl Hub {
             Some(key) => OwnerKey::Given(key),
         };
         let clock = Clock::movable();
-        let options =
+        let mut options =
             HubOptions { port, standard_ports, data, host_name, key, clock, ..HubOptions::default() };
+        let set = limits.into_iter().try_for_each(|limit| options.limits.set(&limit));
+        set.map_err(|error| errors::to_python(&error))?;
         let runtime = OwnRuntime::start()?;
         let hub = wait(py, runtime.spawn(CoreHub::start(options))?)?;
         let hub = Arc::new(hub.map_err(|error| errors::to_python(&error))?);

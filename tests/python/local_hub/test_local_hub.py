@@ -16,6 +16,7 @@ import pytest
 from azure.iot.device import IoTHubModuleClient, Message
 from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
+from ferrohub.service import HttpOperationError
 from support import DEVICE, MODULE, PATCH_TOPIC, key_of, run
 
 HERE_AND_ELSEWHERE = pytest.mark.parametrize("process", [False, True], ids=["threads", "process"])
@@ -43,6 +44,21 @@ def test_it_is_ready_when_entered_and_gone_when_left(process: bool) -> None:
         socket.create_connection(("127.0.0.1", hub.port), 10)
     with pytest.raises(RuntimeError, match="not running"):
         hub.statistics()
+
+
+@HERE_AND_ELSEWHERE
+def test_its_limits_are_those_that_it_is_given(process: bool) -> None:
+    with LocalHub(process=process, limits={"modules": 1, "identities": 3}) as hub:
+        create(hub)
+        registry = IoTHubRegistryManager(hub.connection_string)
+        with pytest.raises(HttpOperationError) as one_module_more:
+            registry.create_module_with_sas(DEVICE, "another", "", "", "")
+        registry.create_device_with_sas("another", "", "", "enabled")
+        with pytest.raises(HttpOperationError) as one_device_more:
+            registry.create_device_with_sas("a-third", "", "", "enabled")
+    assert (one_module_more.value.code, one_device_more.value.code) == ("TooManyModulesOnDevice", "TooManyDevices")
+    with pytest.raises(ValueError, match="'devices=1' is no limit: identities, modules or active_jobs"):
+        LocalHub(process=process, limits={"devices": 1}).start()
 
 
 @HERE_AND_ELSEWHERE

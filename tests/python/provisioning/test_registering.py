@@ -103,6 +103,7 @@ def test_a_device_is_made_with_its_twin_and_both_sides_get_their_payload(sort: A
     assert (registered.device_id, registered.payload) == ("sensor", {"a": [1, None], "b": "é"})
     registry = IoTHubRegistryManager(hub.connection_string)
     assert registry.get_device("sensor").capabilities.iot_edge is True
+    assert [module.module_id for module in registry.get_modules("sensor")] == ["$edgeAgent", "$edgeHub"]
     made = registry.get_twin("sensor")
     assert (made.tags, made.properties.desired["interval"]) == ({"floor": 1}, 5)
 
