@@ -21,10 +21,10 @@ const KEY_VARIABLE: &str = "FERROHUB_KEY";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Up {
-    /// Port for REST and MQTT (0: any that is free)
+    /// Port for REST, MQTT and AMQP (0: any that is free)
     #[arg(long, default_value_t = 8443)]
     port: u16,
-    /// Also listen on 8883, and on 443 where the system permits: Microsoft's device packages need them
+    /// Also listen on 8883 and 5671, and on 443 where the system permits: Microsoft's packages need them
     #[arg(long)]
     standard_ports: bool,
     /// Keep identities and twins in this file; without it they are gone when the hub ends

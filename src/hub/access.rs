@@ -114,16 +114,31 @@ impl Access {
         resource: &[&str],
         unix_seconds: u64,
     ) -> Result<(), Denied> {
-        let name = token.policy.as_deref().ok_or(Denied("the token names no policy"))?;
-        let policy = self.policies.iter().find(|policy| policy.name == name);
-        let policy = policy.ok_or(Denied("there is no such policy"))?;
-        if !token.signed_by(&policy.key) {
-            return Err(Denied("the signature is not the policy's"));
-        }
-        if !policy.rights.contains(&right) {
+        if !self.policy(token)?.rights.contains(&right) {
             return Err(Denied("the policy lacks the right"));
         }
         self.check_scope(token, resource, unix_seconds)
+    }
+
+    /// Check that a policy of this hub has signed a token for it, whatever it opens.
+    ///
+    /// # Errors
+    /// [`Denied`] if the policy is unknown, the signature is wrong, the token is for another host, or it has expired.
+    pub fn check_signature(&self, token: &SasToken, unix_seconds: u64) -> Result<(), Denied> {
+        self.policy(token)?;
+        self.scope(token, unix_seconds).map(drop)
+    }
+
+    /// The policy that has signed a token.
+    fn policy(&self, token: &SasToken) -> Result<&Policy, Denied> {
+        let name = token.policy.as_deref().ok_or(Denied("the token names no policy"))?;
+        let policy = self.policies.iter().find(|policy| policy.name == name);
+        let policy = policy.ok_or(Denied("there is no such policy"))?;
+        if token.signed_by(&policy.key) {
+            Ok(policy)
+        } else {
+            Err(Denied("the signature is not the policy's"))
+        }
     }
 
     /// Check a token that a device or module signed with one of its own keys.
@@ -151,6 +166,14 @@ impl Access {
     }
 
     fn check_scope(&self, token: &SasToken, resource: &[&str], unix_seconds: u64) -> Result<(), Denied> {
+        let scope = self.scope(token, unix_seconds)?;
+        let covered = scope.len() <= resource.len()
+            && scope.iter().zip(resource).all(|(scope, segment)| covers(scope, segment));
+        if covered { Ok(()) } else { Err(Denied("the token is for another resource")) }
+    }
+
+    /// The segments of what a token is for, after the host.
+    fn scope<'a>(&self, token: &'a SasToken, unix_seconds: u64) -> Result<Vec<&'a str>, Denied> {
         if token.expires_unix_seconds <= unix_seconds {
             return Err(Denied("the token has expired"));
         }
@@ -158,10 +181,7 @@ impl Access {
         if !segments.next().is_some_and(|host| self.is_this_hub(host)) {
             return Err(Denied("the token is for another host"));
         }
-        let scope: Vec<&str> = segments.collect();
-        let covered = scope.len() <= resource.len()
-            && scope.iter().zip(resource).all(|(scope, segment)| covers(scope, segment));
-        if covered { Ok(()) } else { Err(Denied("the token is for another resource")) }
+        Ok(segments.collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One TCP connection: TLS, then the protocol that its first byte shows.
 //!
-//! MQTT begins with 0x10, AMQP with `AMQP`, everything else is HTTP/1.1, which may become a WebSocket with MQTT in it.
+//! MQTT begins with 0x10, AMQP with `AMQP`, everything else is HTTP/1.1, which may become a WebSocket with either in it.
 //! A client that does not speak TLS at all is told so. No client can hold anything up but its own connection.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificates::ServerCertificate;
 use super::x509::{AnyClient, ClientCertificate};
-use super::{FIRST_BYTES_DEADLINE, HubState, https, mqtt};
+use super::{FIRST_BYTES_DEADLINE, HubState, amqp, https, mqtt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::WebSocketStream;
 use crate::tls;
@@ -75,7 +75,7 @@ impl Endpoint {
         let certificate = stream.get_ref().1.peer_certificates().and_then(ClientCertificate::read);
         match first[0] {
             MQTT_CONNECT => mqtt::serve(stream, first, certificate, self.hub).await,
-            b'A' if first.starts_with(b"AMQP") => close(stream).await,
+            b'A' if first.starts_with(b"AMQP") => amqp::serve(stream, first, self.hub, self.stopping).await,
             _ => self.serve_http(stream, first, certificate).await,
         }
     }
@@ -141,11 +141,18 @@ impl Endpoint {
             let _ = connection.await;
             return;
         }
-        if let Some(upgrade) = upgrade.take()
+        if let Some((upgrade, subprotocol)) = upgrade.take()
             && let Ok(upgraded) = upgrade.await
         {
             let stream = WebSocketStream::server(TokioIo::new(upgraded)).await;
-            mqtt::serve(stream, BytesMut::new(), certificate, self.hub).await;
+            match subprotocol {
+                https::Subprotocol::Mqtt => {
+                    mqtt::serve(stream, BytesMut::new(), certificate, self.hub).await;
+                }
+                https::Subprotocol::Amqp => {
+                    amqp::serve(stream, BytesMut::new(), self.hub, self.stopping).await;
+                }
+            }
         }
     }
 }
@@ -170,10 +177,4 @@ async fn refuse_plain_text(mut tcp: TcpStream) {
     };
     // Whether it listens is its own affair.
     let _ = tokio::time::timeout(Duration::from_secs(1), answer).await;
-}
-
-/// End a connection whose protocol the hub does not speak yet.
-async fn close(mut stream: TlsStream<TcpStream>) {
-    // The client may be gone.
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
 }

@@ -12,9 +12,11 @@ const ATTEMPTS: usize = 32;
 
 /// Where Microsoft's packages look for MQTT; they know no other port.
 const MQTT_PORT: u16 = 8883;
+/// And for AMQP.
+const AMQP_PORT: u16 = 5671;
 /// REST without a port.
 const HTTPS_PORT: u16 = 443;
-const STANDARD_PORTS: [u16; 2] = [MQTT_PORT, HTTPS_PORT];
+const STANDARD_PORTS: [u16; 3] = [MQTT_PORT, AMQP_PORT, HTTPS_PORT];
 
 /// Which addresses to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,9 @@ impl Ports {
         let (main, listeners) = listen(reach, port).await?;
         let mut ports = Self { main, https: false, listeners, note: None };
         if standard {
-            ports.listeners.extend(listen(reach, MQTT_PORT).await?.1);
+            for port in [MQTT_PORT, AMQP_PORT] {
+                ports.listeners.extend(listen(reach, port).await?.1);
+            }
             match listen(reach, HTTPS_PORT).await {
                 Ok((_, listeners)) => {
                     ports.https = true;

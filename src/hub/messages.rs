@@ -1,7 +1,6 @@
 //! Messages to devices and to the inputs of modules: queued, delivered in order, removed when acknowledged.
 //!
-//! Azure's hubs take cloud-to-device messages over AMQP; until this hub speaks it, its owner sends them
-//! through `LocalHub` or the command. Messages to inputs come from IoT Edge's router in the real world.
+//! Back ends send cloud-to-device messages over AMQP (`amqp`), the hub's owner through `LocalHub` or the command, too. Messages to inputs come from IoT Edge's router in the real world.
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d>
 
 use bytes::Bytes;
@@ -60,7 +59,19 @@ impl HubState {
         let id = device.parent();
         message.properties.retain(|(name, _)| name != TO);
         message.properties.push((TO.to_owned(), format!("/devices/{}/messages/devicebound", id.device)));
-        self.enqueue(&id, None, message, &CLOUD_TO_DEVICE).await
+        self.queue_for_device(&id, message).await
+    }
+
+    /// The same for a message that says itself whom it is for, as those that come over AMQP do.
+    ///
+    /// # Errors
+    /// As [`HubState::send_to_device`].
+    pub(super) async fn queue_for_device(
+        &self,
+        device: &IdentityId,
+        message: NewMessage,
+    ) -> Result<(), HubError> {
+        self.enqueue(device, None, message, &CLOUD_TO_DEVICE).await
     }
 
     /// Queue a message to one of a module's inputs.

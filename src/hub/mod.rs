@@ -8,11 +8,12 @@
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
 //!
-//! The endpoints stand on it: [`https`] for back ends, `mqtt` for devices. [`server`] listens for both, with
-//! the certificates of `certificates`; [`connections`] is where the two meet. `workload` is what IoT Edge has beside. [`control`] is for the owner,
+//! The endpoints stand on it: [`https`] and `amqp` for back ends, `mqtt` for devices. [`server`] listens for all, with
+//! the certificates of `certificates`; [`connections`] is where they meet. `workload` is what IoT Edge has beside. [`control`] is for the owner,
 //! as are the [`faults`].
 
 pub mod access;
+mod amqp;
 mod base64_body;
 pub mod blobs;
 pub mod bulk;

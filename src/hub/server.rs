@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct HubOptions {
     /// The port for everything; 0 finds a free one.
     pub port: u16,
-    /// Listen on 8883 too, and on 443 where the system permits.
+    /// Listen on 8883 and 5671 too, and on 443 where the system permits.
     pub standard_ports: bool,
     /// Keep everything in this file; without it, it is gone with the hub.
     pub data: Option<PathBuf>,

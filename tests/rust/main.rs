@@ -8,6 +8,7 @@ mod device_https;
 mod device_outbox;
 mod device_session;
 mod http;
+mod hub_amqp;
 mod hub_bulk;
 mod hub_configurations;
 mod hub_conformance;

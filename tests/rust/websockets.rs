@@ -161,14 +161,14 @@ async fn a_stopping_hub_closes_its_websockets() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_for_mqtt_in_a_websocket_is_told_why() {
+async fn what_is_no_request_for_a_websocket_of_ours_is_told_why() {
     let hub = TestHub::start().await;
     let mqtt = format!("{UPGRADE}Sec-WebSocket-Protocol: mqtt\r\n");
-    let amqp = format!("{UPGRADE}Sec-WebSocket-Protocol: AMQPWSB10\r\n");
+    let stomp = format!("{UPGRADE}Sec-WebSocket-Protocol: v12.stomp\r\n");
     let path = "/$iothub/websocket";
     for (path, headers, status, why) in [
         ("/mqtt", mqtt.as_str(), "404 Not Found", "There is no path /mqtt."),
-        (path, &amqp, "400 Bad Request", "Sec-WebSocket-Protocol has to offer mqtt"),
+        (path, &stomp, "400 Bad Request", "Sec-WebSocket-Protocol has to offer mqtt"),
         (path, UPGRADE, "400 Bad Request", "Sec-WebSocket-Protocol has to offer mqtt"),
         (path, "Sec-WebSocket-Protocol: mqtt\r\n", "400 Bad Request", "is for WebSockets"),
         (path, &mqtt.replace("13", "8"), "400 Bad Request", "Sec-WebSocket-Version"),

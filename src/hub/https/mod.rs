@@ -36,7 +36,7 @@ use answers::{method_not_allowed, not_implemented, unknown_path};
 use routes::{Routes, any, delete, get, post, put};
 
 pub use routes::Route;
-pub use websocket::Upgrade;
+pub use websocket::{Subprotocol, Upgrade};
 
 /// Far more than any identity or twin takes.
 const LARGEST_BODY: usize = 1 << 20;
@@ -140,6 +140,8 @@ fn owner_paths() -> Routes {
 fn open_paths() -> Routes {
     Routes::new()
         .route(protocol::websocket::PATH, get(websocket::upgrade))
+        .route(protocol::websocket::SERVICE_BUS_PATH, get(websocket::upgrade))
+        .route(&format!("{}/", protocol::websocket::SERVICE_BUS_PATH), get(websocket::upgrade))
         .route("/enrollments", any(not_implemented))
         .route("/enrollments/{*rest}", any(not_implemented))
         .route("/enrollmentGroups", any(not_implemented))
