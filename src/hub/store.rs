@@ -77,9 +77,10 @@ impl State {
 
     /// The modules on a device, in the order of their names.
     pub fn modules(&self, device: &IdentityId) -> impl Iterator<Item = (&IdentityId, &Arc<Entity>)> {
-        let device = device.parent();
-        let after = self.entities.range(device.clone()..).skip_while(|(id, _)| id.module.is_none());
-        after.take_while(move |(id, _)| id.device == device.device)
+        // They stand right after their device.
+        let after = (Bound::Excluded(device.parent()), Bound::Unbounded);
+        let name = device.device.clone();
+        self.entities.range(after).take_while(move |(id, _)| id.device == name)
     }
 
     /// The devices and modules that come after this one, or all; each device right before its modules.
