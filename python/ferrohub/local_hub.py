@@ -67,8 +67,8 @@ class LocalHub:
             data: A file that keeps identities, twins and sessions; without it they are gone with the hub. An answer
                 leaves the hub only when what it tells is on disk.
             process: Run it in a process of its own, which has `pid`, `kill()` and `restart()`.
-            standard_ports: Listen on 8883 and 5671 too, and on 443 where the system permits. Microsoft's device packages
-                know no other port.
+            standard_ports: Listen on 8883 and 5671 too, and on 443 where the system permits. Microsoft's packages know
+                no other port.
             host_name: The name that other machines use. The hub then listens on every interface, with a CA that
                 nothing trusts by default and a random key.
             key: The key of the policy `iothubowner` in base64, or `"random"`. The default is the same well-known key
