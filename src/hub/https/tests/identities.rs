@@ -100,6 +100,8 @@ async fn a_delete_needs_a_condition_and_takes_the_modules_with_it() {
     let hub = Hub::start();
     let before = hub.create("/devices/d").await;
     hub.create("/devices/d/modules/m").await;
+    hub.ask("PATCH", "/twins/d", None, r#"{"tags":{"a":1}}"#).await;
+    hub.ask("POST", "/_ferrohub/devices/d/messages", None, r#"{"body":"aGk="}"#).await;
     let (status, code, text) =
         (412, "PreconditionFailed", "Etag missing: a delete needs the header If-Match.");
     assert_eq!(hub.ask("DELETE", "/devices/d", None, "").await.refusal(), (status, code, text));
@@ -110,6 +112,9 @@ async fn a_delete_needs_a_condition_and_takes_the_modules_with_it() {
     let after = hub.create("/devices/d").await;
     assert_ne!(after["generationId"], before["generationId"]);
     assert_eq!(hub.get("/devices/d/modules").await.body, json!([]));
+    let twin = hub.get("/twins/d").await.body;
+    assert_eq!((&twin["version"], &twin["cloudToDeviceMessageCount"]), (&json!(2), &json!(0)));
+    assert!(twin.get("tags").is_none());
 }
 
 #[tokio::test]
@@ -307,5 +312,16 @@ async fn etags_of_identities_and_of_twins_move_apart() {
         hub.ask("PUT", identity, Some("*"), "{}").await;
         let next = STANDARD.encode((counter + 1).to_string());
         assert_eq!(etags().await, (json!(next), json!("AAAAAAAAAAI=")));
+    }
+}
+
+#[tokio::test]
+async fn a_list_has_at_most_a_thousand_devices() {
+    let hub = Hub::start();
+    for number in 0..1001 {
+        hub.create(&format!("/devices/d{number}")).await;
+    }
+    for path in ["/devices", "/devices?top=1000", "/devices?top=1001"] {
+        assert_eq!(hub.get(path).await.body.as_array().unwrap().len(), 1000, "{path}");
     }
 }
