@@ -343,20 +343,29 @@ impl Store {
             effect(newest);
         }
         current.newest = newest;
-        if self.0.watch.is_on() {
-            let seen =
-                |(id, entity): &(&IdentityId, &Option<Arc<Entity>>)| match (current.state.get(id), entity) {
-                    (Some(before), Some(now)) => now.differs_for_conditions(before),
-                    (None, Some(_)) => true,
-                    (_, None) => false,
-                };
-            changes.entities.iter().filter(seen).for_each(|(id, _)| self.0.watch.note(id));
-        }
+        self.note(&current.state, &changes);
         current.state.apply(&changes);
         if let Some(journal) = &self.0.journal {
             journal.append(newest, changes);
         }
         Ok((result, newest))
+    }
+
+    /// Note for who watches which devices this changes in what conditions can see.
+    fn note(&self, before: &State, changes: &Changes) {
+        if !self.0.watch.is_on() {
+            return;
+        }
+        for (id, now) in &changes.entities {
+            let differs = match (before.get(id), now) {
+                (Some(before), Some(now)) => now.differs_for_conditions(before),
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            if differs {
+                self.0.watch.note(id);
+            }
+        }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {

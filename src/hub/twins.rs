@@ -12,7 +12,7 @@ use super::registry::IfMatch;
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
-use crate::protocol::twin::{Twin, TwinUpdate};
+use crate::protocol::twin::{InvalidTwin, Twin, TwinUpdate, difference};
 
 /// How a service's body is applied to a twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,31 @@ impl HubState {
             self.tell_desired(transaction, id, &entity.twin, &told);
         }
         Ok(transaction.put(id.clone(), entity))
+    }
+
+    /// Make these a twin's desired properties, and send what that changes to the device if it listens. Nothing is written
+    /// if they are what stands there.
+    ///
+    /// # Errors
+    /// [`InvalidTwin`] if a rule is broken; the twin is then unchanged.
+    pub(super) fn put_desired(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        entity: &mut Entity,
+        desired: &Map<String, Value>,
+    ) -> Result<(), InvalidTwin> {
+        let patch = difference(entity.twin.desired.values(), desired);
+        if patch.is_empty() {
+            return Ok(());
+        }
+        let mut twin = entity.twin.clone();
+        let update = TwinUpdate { tags: None, desired: Some(patch) };
+        if let Some(told) = twin.patch(&update, self.clock.unix_millis())? {
+            self.tell_desired(transaction, id, &twin, &told);
+        }
+        entity.twin = twin;
+        Ok(())
     }
 
     /// Send desired properties as they were changed to the device, if it listens.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, Callable
 
@@ -22,6 +23,8 @@ from azure.iot.hub.models import (
     CloudToDeviceMethod,
     Configuration,
     ConfigurationContent,
+    ConfigurationMetrics,
+    ConfigurationQueriesTestInput,
     ExportImportDevice,
     JobRequest,
     QuerySpecification,
@@ -153,13 +156,6 @@ def many(registry: IoTHubRegistryManager) -> Iterator[Step]:
 
 
 def others(connection_string: str) -> Iterator[Step]:
-    configurations = IoTHubConfigurationManager(connection_string)
-    content = ConfigurationContent(device_content={"properties.desired.limits": {"low": 1}})
-    configuration = Configuration(id="c", content=content, target_condition="tags.site='north'", priority=10)
-    yield "create a configuration", lambda: configurations.create_configuration(configuration)
-    yield "read it", lambda: configurations.get_configuration("c")
-    yield "list configurations", lambda: [one.id for one in configurations.get_configurations()]
-    yield "delete it", lambda: configurations.delete_configuration("c")
     jobs = IoTHubJobManager(connection_string)
     request = JobRequest(type="scheduleUpdateTwin", update_twin=desired(j=1), query_condition="deviceId IN ['nobody']")
     yield "schedule a job", lambda: jobs.create_scheduled_job("j", request)
@@ -169,9 +165,76 @@ def others(connection_string: str) -> Iterator[Step]:
     yield "take messages back", lambda: messages.purge_cloud_to_device_message_queue("d")
     yield "take them from nobody", lambda: messages.purge_cloud_to_device_message_queue("nobody")
     yield "feedback", IoTHubHttpRuntimeManager(connection_string).receive_feedback_notification
-    digital_twins = DigitalTwinClient(connection_string)
-    yield "no digital twin", lambda: digital_twins.get_digital_twin("nobody")
-    yield "a command", lambda: digital_twins.invoke_command("d", "blink", {"times": 3})
+
+
+def configurations(connection_string: str) -> Iterator[Step]:
+    manager, registry = IoTHubConfigurationManager(connection_string), IoTHubRegistryManager(connection_string)
+    content = ConfigurationContent(device_content={"properties.desired.limits": {"low": 1}})
+    metrics = ConfigurationMetrics(queries={"all": "SELECT deviceId FROM devices WHERE deviceId = 'd'"})
+    new = Configuration(
+        id="c", content=content, target_condition="tags.zone='west'", priority=10, labels={"a": "b"}, metrics=metrics
+    )
+    yield "create", lambda: manager.create_configuration(new)
+    yield "create again", lambda: manager.create_configuration(new)
+    yield "read", lambda: manager.get_configuration("c")
+    yield "target", lambda: registry.update_twin("d", Twin(tags={"zone": "west"})).tags
+    yield "applied", lambda: until(lambda: applied_count(manager, "c"), 1)
+    yield "desired", lambda: registry.get_twin("d").properties.desired["limits"]
+    yield "in the twin", lambda: registry.get_twin("d").additional_properties
+    is_applied = QuerySpecification(query="SELECT deviceId FROM devices WHERE configurations.[[c]].status = 'Applied'")
+    yield "query", lambda: vars(registry.query_iot_hub(is_applied))
+    other = ConfigurationContent(device_content={"properties.desired.other": 1})
+    changed = Configuration(id="c", content=other, target_condition="", priority=2)
+    yield "change without quotes", lambda: manager.update_configuration(changed, manager.get_configuration("c").etag)
+    yield "though changed", lambda: manager.update_configuration(changed, '"c3RhbGU="')
+    yield "change", lambda: manager.update_configuration(changed, f'"{manager.get_configuration("c").etag}"')
+    yield "no longer applied", lambda: until(lambda: applied_count(manager, "c"), 0)
+    yield "taken back", lambda: registry.get_twin("d").properties.desired.get("limits")
+    yield "list", lambda: [one.id for one in manager.get_configurations()]
+    yield "list some", lambda: [one.id for one in manager.get_configurations(1)]
+    fine = ConfigurationQueriesTestInput(target_condition="tags.a = 1", custom_metric_queries={"a": "SELECT *"})
+    yield "test queries", lambda: manager.test_configuration_queries(fine)
+    mixed = ConfigurationContent(device_content={}, module_content={})
+    yield "mixed content", lambda: manager.create_configuration(Configuration(id="m", content=mixed))
+    yield (
+        "bad target",
+        lambda: manager.create_configuration(Configuration(id="m", content=other, target_condition="tags.a =")),
+    )
+    yield "bad id", lambda: manager.create_configuration(Configuration(id="Upper", content=other))
+    on_edge = ConfigurationContent(modules_content={"$edgeAgent": {"properties.desired": {"a": 1}}})
+    yield "on an edge device", lambda: manager.apply_configuration_on_edge_device("edge", on_edge)
+    yield "its agent", lambda: registry.get_module_twin("edge", "$edgeAgent").properties.desired["a"]
+    yield "on no edge device", lambda: manager.apply_configuration_on_edge_device("d", on_edge)
+    yield "delete", lambda: manager.delete_configuration("c")
+    yield "delete again", lambda: manager.delete_configuration("c")
+    yield "read none", lambda: manager.get_configuration("c")
+
+
+def applied_count(manager: IoTHubConfigurationManager, configuration_id: str) -> Any:
+    return manager.get_configuration(configuration_id).system_metrics.results["appliedCount"]
+
+
+def until(look: Callable[[], Any], expected: Any) -> Any:
+    """Ask until the answer is the expected one, which comes soon."""
+    deadline = time.monotonic() + 20
+    while look() != expected:
+        if time.monotonic() > deadline:
+            return f"never {expected}"
+    return expected
+
+
+def digital_twins(connection_string: str) -> Iterator[Step]:
+    client = DigitalTwinClient(connection_string)
+    add = {"op": "add", "path": "/heater/target", "value": 21.5}
+    yield "of none", lambda: client.get_digital_twin("nobody")
+    yield "patch", lambda: client.update_digital_twin("d", [add])
+    yield "read", lambda: client.get_digital_twin("d")["heater"]["$metadata"]["target"]["desiredValue"]
+    yield "patch though changed", lambda: client.update_digital_twin("d", [add], "AAAAAAAAAAE=")
+    yield "no component", lambda: client.update_digital_twin("d", [{**add, "path": "/heater"}])
+    yield "no patch", lambda: client.update_digital_twin("d", [{"op": "move"}])
+    yield "command", lambda: client.invoke_command("d", "blink", {"times": 3})
+    yield "command of a component", lambda: client.invoke_component_command("d", "heater", "blink", None)
+    yield "with times", lambda: client.invoke_command("d", "blink", 1, 31, 30)
 
 
 def outcome(step: Callable[[], Any]) -> Any:
@@ -209,6 +272,8 @@ def main() -> None:
         "methods": methods(registry),
         "many": many(registry),
         "others": others(connection_string),
+        "configurations": configurations(connection_string),
+        "digital twins": digital_twins(connection_string),
     }
     for part, steps in parts.items():
         for name, step in steps:

@@ -16,7 +16,6 @@ use crate::hub::error::HubError;
 use crate::hub::store::Transaction;
 use crate::hub::touched::Touched;
 use crate::protocol::identity::IdentityId;
-use crate::protocol::twin::{TwinUpdate, difference};
 
 /// Devices that are looked at before the disk is waited for, and others get their turn.
 const BATCH: usize = 256;
@@ -82,25 +81,16 @@ impl HubState {
     fn apply_to(&self, transaction: &mut Transaction<'_>, device: &IdentityId) {
         let (state, table) = (transaction.before(), self.configurations.by_precedence());
         let Some(entity) = state.get(device) else { return };
-        let is_wanted = |active: &&Arc<Active>, id: &IdentityId, module: Option<&Entity>| match (
-            active.settings.kind,
-            module,
-        ) {
-            (Kind::Device, None) | (Kind::Edge, Some(_)) => active.target.selects(device, entity),
-            (Kind::Module, Some(module)) => active.target.selects(id, module),
-            (Kind::Device, Some(_)) | (Kind::Module | Kind::Edge, None) => false,
-        };
         let on_edge = table.iter().filter(|active| active.settings.kind == Kind::Edge);
         for active in on_edge.filter(|active| active.target.selects(device, entity)) {
             if let Err(error) = self.add_modules(transaction, device, &active.settings) {
                 self.tell_of(transaction, device, &error);
             }
         }
-        let wanted: Vec<_> = table.iter().filter(|active| is_wanted(active, device, None)).collect();
-        self.bring(transaction, device, entity, &wanted);
+        let owner = (device, &**entity);
+        self.bring(transaction, device, entity, &targeting(&table, owner, None));
         for (id, module) in transaction.modules(device) {
-            let wanted = table.iter().filter(|active| is_wanted(active, &id, Some(&module)));
-            let wanted: Vec<_> = wanted.filter(|active| active.settings.of(&id).is_some()).collect();
+            let wanted = targeting(&table, owner, Some((&id, &module)));
             self.bring(transaction, &id, &module, &wanted);
         }
     }
@@ -123,22 +113,7 @@ impl HubState {
         }
         let mut entity = entity.clone();
         let (desired, applied) = self.overlay(id, &entity, wanted);
-        let patch = difference(entity.twin.desired.values(), &desired);
-        let mut refused = None;
-        if !patch.is_empty() {
-            let (before, now) = (entity.twin.clone(), self.clock.unix_millis());
-            match entity.twin.patch(&TwinUpdate { tags: None, desired: Some(patch) }, now) {
-                Ok(told) => {
-                    if let Some(told) = told {
-                        self.tell_desired(transaction, id, &entity.twin, &told);
-                    }
-                }
-                Err(error) => {
-                    entity.twin = before;
-                    refused = Some(HubError::from(error));
-                }
-            }
-        }
+        let refused = self.put_desired(transaction, id, &mut entity, &desired).err();
         let marks = wanted.iter().zip(applied).map(|(active, applied)| {
             let this = &active.configuration;
             let applied = applied && refused.is_none();
@@ -147,7 +122,7 @@ impl HubState {
         entity.configurations = marks.collect::<BTreeMap<_, _>>();
         transaction.put(id.clone(), entity);
         if let Some(error) = refused {
-            self.tell_of(transaction, id, &error);
+            self.tell_of(transaction, id, &error.into());
         }
     }
 
@@ -200,4 +175,21 @@ impl HubState {
             notices.tell(|| format!("{id}: a configuration can't be applied: {}", error.message()));
         });
     }
+}
+
+/// Those of the configurations that target a device, or a module on it, in their order.
+fn targeting<'t>(
+    table: &'t [Arc<Active>],
+    (device, owner): (&IdentityId, &Entity),
+    module: Option<(&IdentityId, &Entity)>,
+) -> Vec<&'t Arc<Active>> {
+    let targets = |active: &&Arc<Active>| match (active.settings.kind, module) {
+        (Kind::Device, None) => active.target.selects(device, owner),
+        (Kind::Edge, Some((id, _))) => {
+            active.settings.of(id).is_some() && active.target.selects(device, owner)
+        }
+        (Kind::Module, Some((id, module))) => active.target.selects(id, module),
+        (Kind::Device, Some(_)) | (Kind::Module | Kind::Edge, None) => false,
+    };
+    table.iter().filter(targets).collect()
 }

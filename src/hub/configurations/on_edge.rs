@@ -11,7 +11,6 @@ use crate::hub::store::Transaction;
 use crate::hub::twins::missing;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
-use crate::protocol::twin::{TwinUpdate, difference};
 
 impl HubState {
     /// Set the desired properties of modules on an IoT Edge device. Modules that aren't there are made.
@@ -22,7 +21,7 @@ impl HubState {
     pub async fn apply_on_edge_device(&self, device: &IdentityId, content: &Content) -> Result<(), HubError> {
         let settings = content.edge_settings()?;
         let change = self.store.write(|transaction| {
-            let (state, now) = (transaction.before(), self.clock.unix_millis());
+            let state = transaction.before();
             let entity = state.get(device).ok_or_else(|| missing(state, device))?;
             if !entity.identity.iot_edge {
                 return Err(HubError::invalid("Not an Azure IoT Edge device"));
@@ -34,15 +33,10 @@ impl HubState {
                 for setting in settings {
                     setting.set(&mut desired);
                 }
-                let patch = difference(module.twin.desired.values(), &desired);
                 let mut module = (*module).clone();
-                let update = TwinUpdate { tags: None, desired: Some(patch) };
-                let told = module.twin.patch(&update, now).map_err(|error| {
+                self.put_desired(transaction, &id, &mut module, &desired).map_err(|error| {
                     HubError::new(ErrorCode::INVALID_CONFIGURATION_CONTENT, error.to_string())
                 })?;
-                if let Some(told) = told {
-                    self.tell_desired(transaction, &id, &module.twin, &told);
-                }
                 transaction.put(id, module);
             }
             Ok(())

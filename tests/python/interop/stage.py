@@ -39,7 +39,7 @@ class Stage:
     """The stage of one scenario. It has a device of the scenario's name, with one module."""
 
     def __init__(self, name: str, sorts: dict[str, Sort], hub: Hub, service: str) -> None:
-        self.device, self.hub = name, hub
+        self.device, self.hub, self.service = name, hub, service
         self.registry: Any = IoTHubRegistryManager.from_connection_string(service)
         self._sorts = sorts
         self._clients: list[Any] = []

@@ -92,6 +92,31 @@ def test_methods_are_called_and_their_responses_come_back(told: Outcomes) -> Non
     ]
 
 
+def test_a_device_with_a_model_has_a_digital_twin_that_back_ends_patch(told: Outcomes) -> None:
+    known = {"desiredValue": 21.8, "desiredVersion": 2, "ackVersion": 2, "ackCode": 200, "ackDescription": "done"}
+    assert told["digital_twin"] == {
+        "patch": {"heater": {"__t": "c", "target": 21.8}, "$version": 2},
+        "model": "dtmi:com:example:TemperatureController;1",
+        "serial": "x",
+        "heater": [25.3, 21.8, known],
+    }
+
+
+def test_commands_of_devices_and_their_components_are_called(told: Outcomes) -> None:
+    assert told["commands"] == [
+        {"name": "reboot", "payload": {"delay": 1.5}},
+        {"name": "heater*report", "payload": "since"},
+    ]
+
+
+def test_a_configuration_reaches_a_connected_device_and_goes_with_its_target(told: Outcomes) -> None:
+    assert told["configuration"] == {
+        "applied": {"limits": {"low": 1}, "$version": 2},
+        "counted": {"targetedCount": 1, "appliedCount": 1},
+        "removed": {"limits": None, "$version": 3},
+    }
+
+
 def test_methods_of_a_module_are_called(told: Outcomes) -> None:
     assert told["methods_of_a_module"] == [200, {"name": "reboot", "payload": [1]}]
 
