@@ -70,3 +70,54 @@ impl Watch {
         look(&mut self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hub::registry::IdentityBody;
+    use crate::hub::twins::TwinWrite;
+    use crate::hub::{HubSettings, HubState};
+
+    fn some(names: &[&str]) -> Touched {
+        Touched::Some(names.iter().map(|name| IdentityId::parse(name).unwrap()).collect())
+    }
+
+    #[tokio::test]
+    async fn only_what_conditions_can_see_is_noted_and_only_while_somebody_watches() {
+        let hub = HubState::open(&HubSettings::default()).unwrap();
+        let (id, module) = (IdentityId::parse("d").unwrap(), IdentityId::parse("d/m").unwrap());
+        let write = |body: &'static str, id: IdentityId| {
+            let (hub, body) = (hub.clone(), serde_json::from_str(body).unwrap());
+            async move { hub.write_twin(&id, TwinWrite::Patch, &body, None).await.unwrap() }
+        };
+        hub.put_identity(&id, IdentityBody::default(), None).await.unwrap();
+        hub.put_identity(&module, IdentityBody::default(), None).await.unwrap();
+        assert_eq!(hub.store.watch().take(), some(&[]));
+        hub.store.watch().note_all();
+        assert_eq!(hub.store.watch().take(), Touched::All);
+        write(r#"{"properties": {"desired": {"a": 1}}}"#, id.clone()).await;
+        write(r#"{"tags": {}}"#, id.clone()).await;
+        hub.disconnected(&id);
+        assert_eq!(hub.store.watch().take(), some(&[]));
+        write(r#"{"tags": {"a": 1}}"#, module.clone()).await;
+        assert_eq!(hub.store.watch().take(), some(&["d"]));
+        hub.patch_reported(&id, json!({ "a": 1 }).to_string().as_bytes(), None).await.unwrap();
+        let other = IdentityId::parse("e").unwrap();
+        hub.put_identity(&other, IdentityBody::default(), None).await.unwrap();
+        assert_eq!(hub.store.watch().take(), some(&["d", "e"]));
+    }
+
+    #[test]
+    fn what_concerns_every_device_is_not_forgotten_when_nobody_watches_any_more() {
+        let watch = Watch::default();
+        watch.note_all();
+        watch.turn_off_if_idle();
+        assert!(watch.is_on());
+        watch.note(&IdentityId::parse("d").unwrap());
+        assert_eq!(watch.take(), Touched::All);
+        watch.turn_off_if_idle();
+        assert!(!watch.is_on());
+    }
+}
