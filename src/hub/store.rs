@@ -48,7 +48,7 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     current: Mutex<Current>,
     journal: Option<Journal>,
-    watch: Watch,
+    watch: Arc<Watch>,
 }
 
 struct Current {
@@ -234,7 +234,7 @@ impl Store {
 
     fn new(state: State, journal: Option<Journal>) -> Self {
         let current = Mutex::new(Current { state, newest: Sequence::default() });
-        Self(Arc::new(Shared { current, journal, watch: Watch::default() }))
+        Self(Arc::new(Shared { current, journal, watch: Arc::default() }))
     }
 
     /// Look at the state; resolves when all that could be seen is on disk.
@@ -292,7 +292,7 @@ impl Store {
     }
 
     /// The devices of which something changed that conditions can see, for who watches.
-    pub(super) fn watch(&self) -> &Watch {
+    pub(super) fn watch(&self) -> &Arc<Watch> {
         &self.0.watch
     }
 

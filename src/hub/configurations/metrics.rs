@@ -67,7 +67,13 @@ pub(super) fn of_service(active: &Active) -> Map<String, Value> {
 
 impl HubState {
     /// The results of both sorts of metrics of these configurations, as the hub is now.
-    pub(super) async fn count_metrics(&self, active: &[&Active]) -> Vec<[Map<String, Value>; 2]> {
+    ///
+    /// # Errors
+    /// 500 or 503 if the data file can't be written.
+    pub(super) async fn count_metrics(
+        &self,
+        active: &[&Active],
+    ) -> Result<Vec<[Map<String, Value>; 2]>, HubError> {
         let metrics: Vec<[Vec<Metric>; 2]> = active
             .iter()
             .map(|active| {
@@ -78,6 +84,8 @@ impl HubState {
             .collect();
         let queries = metrics.iter().flatten().flatten().filter_map(|(_, query)| query.as_ref());
         let mut counts = self.count_rows(queries).await.into_iter();
+        // No answer tells of what a crash could take back.
+        self.store.read(|_| ()).await?;
         let mut results = |metrics: &[Metric]| {
             let count = |(name, query): &Metric| {
                 // What has no query counts nothing.
@@ -86,7 +94,7 @@ impl HubState {
             };
             metrics.iter().map(count).collect::<Map<_, _>>()
         };
-        metrics.iter().map(|[system, custom]| [results(system), results(custom)]).collect()
+        Ok(metrics.iter().map(|[system, custom]| [results(system), results(custom)]).collect())
     }
 }
 

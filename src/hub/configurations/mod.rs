@@ -54,7 +54,7 @@ impl HubState {
     pub async fn configuration(&self, id: &str) -> Result<ConfigurationDocument, HubError> {
         let found = self.store.read(|_| self.configurations.get(id)).await?;
         let active = found.ok_or_else(|| not_found(id))?;
-        let mut counted = self.count_metrics(&[&active]).await;
+        let mut counted = self.count_metrics(&[&active]).await?;
         let [system, custom] = counted.pop().unwrap_or_default();
         Ok(active.document(&system, &custom))
     }
@@ -66,7 +66,7 @@ impl HubState {
     pub async fn all_configurations(&self, most: usize) -> Result<Vec<ConfigurationDocument>, HubError> {
         let all = self.store.read(|_| self.configurations.all()).await?;
         let first: Vec<&Active> = all.iter().take(most).map(|active| &**active).collect();
-        let counted = self.count_metrics(&first).await;
+        let counted = self.count_metrics(&first).await?;
         Ok(first
             .iter()
             .zip(counted)
@@ -129,10 +129,11 @@ impl HubState {
 
     /// Have the table, and soon the twins, follow the change of a configuration.
     fn follow(&self, transaction: &mut Transaction<'_>, id: &str, now: Option<Arc<Active>>) {
-        let (table, store, id) = (Arc::clone(&self.configurations), self.store.clone(), id.to_owned());
+        let (table, watch) = (Arc::clone(&self.configurations), Arc::clone(self.store.watch()));
+        let id = id.to_owned();
         transaction.then(move |_| {
             table.set(&id, now);
-            store.watch().note_all();
+            watch.note_all();
         });
     }
 }
