@@ -10,7 +10,7 @@ from itertools import islice
 
 from ferrohub.service import errors, operations
 from ferrohub.service.models import ExportImportDevice, Twin
-from ferrohub.service.operation import interpret, prepare
+from ferrohub.service.operation import interpret, prepare, read_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def query_page(
     response = yield prepare(operations.QUERY_ROWS, options=page, body=body, timeout=timeout)
     rows = interpret(operations.QUERY_ROWS, response) or []
     if str(response.headers.get("x-ms-item-type")).lower() == "twin":
-        rows = [Twin.deserialize(row) for row in rows]
+        rows = read_each(Twin, rows)
     return rows, response.headers.get("x-ms-continuation") or None
 
 

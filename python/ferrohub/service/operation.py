@@ -198,9 +198,16 @@ def list_of(model: type[AnyModel]) -> Callable[[Any], list[AnyModel]]:
         if not isinstance(data, list):
             text = f"Cannot deserialize as [{model.__name__}] an object of type {type(data)}"
             raise errors.deserialization_error(text)
-        return [model.deserialize(item) for item in data]
+        return read_each(model, data)
 
     return read
+
+
+def read_each(model: type[AnyModel], items: list[Any]) -> list[AnyModel]:
+    """Read each item, in its place: what was read is let go of, and its memory used for the next."""
+    for index, item in enumerate(items):
+        items[index] = model.deserialize(item)
+    return items
 
 
 def anything(data: Any) -> Any:
