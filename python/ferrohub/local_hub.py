@@ -282,18 +282,49 @@ class LocalHub:
 
         return Events(ask, A_LONG_TIME if timeout is None else min(timeout, A_LONG_TIME))
 
+    def container_uri(self, lifetime: float = 3600) -> str:
+        """The address of the hub's blob container, with a token that opens it.
+
+        It is what import and export jobs take (`output_blob_container_uri`, `input_blob_container_uri`), and clients of
+        Azure Storage: `ContainerClient.from_container_url`. The container also has what devices upload.
+
+        Args:
+            lifetime: For how many seconds the token is good, by the hub's clock.
+        """
+        answer, error = self._ask(call="container_uri", seconds=min(lifetime, A_LONG_TIME))
+        if error is not None:
+            raise error
+        return str(answer)
+
+    def put_blob(self, name: str, content: bytes | str) -> None:
+        """Write a file into the hub's blob container: what an import is to read.
+
+        Args:
+            name: Its name, such as `devices.txt`.
+            content: What is to be in it; text in UTF-8.
+
+        Raises:
+            ValueError: There is no room: the hub keeps 256 MiB in memory.
+        """
+        from base64 import b64encode
+
+        data = content.encode() if isinstance(content, str) else content
+        _, error = self._ask(call="put_blob", name=name, content=b64encode(data).decode())
+        if error is not None:
+            raise error
+
     def blobs(self) -> list[str]:
-        """The names of the files that devices have uploaded, `device/name`, in order."""
+        """The names of the files in the hub's container, in order: what devices upload is called `device/name`."""
         answer, error = self._ask(call="blobs")
         if error is not None:
             raise error
         return list(answer)
 
     def blob(self, name: str) -> bytes:
-        """What is in an uploaded file.
+        """What is in a file of the hub's container.
 
         Args:
-            name: `device/name`: what `get_storage_info_for_blob` calls `blobName`.
+            name: Its name. That of an uploaded one is `device/name`, as `get_storage_info_for_blob` calls it `blobName`.
 
         Raises:
             LookupError: There is no such file.

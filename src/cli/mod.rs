@@ -5,6 +5,7 @@
 mod attached;
 mod c2d;
 mod connection_string;
+mod container_uri;
 mod dps;
 mod hub_to_ask;
 mod output;
@@ -32,6 +33,8 @@ enum Command {
     Up(up::Up),
     /// Print the connection string of a device or module
     ConnectionString(connection_string::ConnectionStringOf),
+    /// Print the address of a local hub's blob container, for imports and exports
+    ContainerUri(container_uri::ContainerUri),
     /// Send cloud-to-device messages through a local hub
     #[command(subcommand)]
     C2d(c2d::CloudToDevice),
@@ -71,6 +74,7 @@ fn execute(command: Command) -> Result<u8> {
         match command {
             Command::Up(up) => up.run().await,
             Command::ConnectionString(command) => command.run().await.map(|()| 0),
+            Command::ContainerUri(command) => command.run().await.map(|()| 0),
             Command::C2d(command) => command.run().await.map(|()| 0),
             Command::Dps(command) => command.run().await.map(|()| 0),
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::HubState;
+use super::edge::RUNTIME_MODULES;
 use super::error::HubError;
 use super::registry::{IdentityBody, IfMatch};
 use super::store::Transaction;
@@ -24,7 +25,8 @@ const MOST: usize = 100;
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     id: String,
-    import_mode: ImportMode,
+    /// Left out only in an import.
+    import_mode: Option<ImportMode>,
     module_id: Option<String>,
     #[serde(rename = "eTag")]
     etag: Option<String>,
@@ -39,6 +41,9 @@ pub struct Change {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum ImportMode {
+    CreateOrUpdate,
+    #[serde(rename = "createOrUpdateIfMatchETag")]
+    CreateOrUpdateIfMatch,
     Create,
     Update,
     #[serde(rename = "updateIfMatchETag")]
@@ -80,6 +85,9 @@ impl HubState {
                 changes.len()
             )));
         }
+        if changes.iter().any(|change| change.import_mode.is_none()) {
+            return Err(HubError::invalid("An identity in the body has no importMode."));
+        }
         let mut named = BTreeMap::new();
         for change in &changes {
             *named.entry((change.id.clone(), change.module_id.clone())).or_insert(0) += 1;
@@ -110,7 +118,7 @@ impl HubState {
     }
 
     /// Make one change, or nothing of it; the answer is what is wrong with the twin of an identity that was created.
-    fn change_one(&self, change: Change) -> Result<Option<HubError>, HubError> {
+    pub(super) fn change_one(&self, change: Change) -> Result<Option<HubError>, HubError> {
         let id = match &change.module_id {
             Some(module) => IdentityId::module(&change.id, module)?,
             None => IdentityId::device(&change.id)?,
@@ -118,16 +126,17 @@ impl HubState {
         let (condition, twin_condition) =
             (condition(change.etag.as_deref()), condition(change.twin_etag.as_deref()));
         let (twin, identity) = (change.twin(), change.identity);
-        self.store.write_behind(|transaction| match change.import_mode {
+        let mode = change.import_mode.unwrap_or(ImportMode::CreateOrUpdate);
+        self.store.write_behind(|transaction| match mode.for_what_is(transaction.copy(&id).is_some()) {
             ImportMode::Create => {
                 self.put_in(transaction, &id, identity, None)?;
                 Ok(self.write_twin_of(transaction, &id, &twin).err())
             }
-            ImportMode::Update => {
+            ImportMode::Update | ImportMode::CreateOrUpdate => {
                 self.put_in(transaction, &id, identity, Some(&IfMatch::Any))?;
                 self.write_twin_of(transaction, &id, &twin).map(|()| None)
             }
-            ImportMode::UpdateIfMatch => {
+            ImportMode::UpdateIfMatch | ImportMode::CreateOrUpdateIfMatch => {
                 self.put_in(transaction, &id, identity, Some(&condition?))?;
                 self.write_twin_of(transaction, &id, &twin).map(|()| None)
             }
@@ -157,7 +166,32 @@ impl HubState {
     }
 }
 
+impl ImportMode {
+    /// What it means for an identity that exists, or that doesn't.
+    fn for_what_is(self, exists: bool) -> Self {
+        match self {
+            Self::CreateOrUpdate | Self::CreateOrUpdateIfMatch if !exists => Self::Create,
+            Self::CreateOrUpdate => Self::Update,
+            Self::CreateOrUpdateIfMatch => Self::UpdateIfMatch,
+            other => other,
+        }
+    }
+}
+
 impl Change {
+    /// The device, and the module on it if it is one.
+    pub(super) fn names(&self) -> (String, Option<String>) {
+        (self.id.clone(), self.module_id.clone())
+    }
+
+    /// The same as a line of an import. The modules of IoT Edge's runtime are there with their device; of them an import
+    /// brings the twin.
+    pub(super) fn of_import(self) -> Self {
+        let of_runtime = self.module_id.as_deref().is_some_and(|module| RUNTIME_MODULES.contains(&module));
+        let import_mode = if of_runtime { Some(ImportMode::UpdateTwin) } else { self.import_mode };
+        Self { import_mode, ..self }
+    }
+
     /// Its tags and properties, as the body of a twin's PATCH.
     fn twin(&self) -> Map<String, Value> {
         let parts = [("tags", &self.tags), ("properties", &self.properties)];

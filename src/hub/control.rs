@@ -39,6 +39,9 @@ struct Request {
     /// Of a blob or an enrollment.
     #[serde(default)]
     name: String,
+    /// Of a blob, in base64.
+    #[serde(default)]
+    content: String,
     /// The input of a module.
     #[serde(default)]
     input: String,
@@ -77,6 +80,10 @@ enum Call {
     Blobs,
     /// What is in the blob of this name, in base64; null if there is none.
     Blob,
+    /// Null, when a blob has this name and this content, in base64.
+    PutBlob,
+    /// The address of the blobs' container, with a token that is good for so many seconds.
+    ContainerUri,
     /// What devices told of their uploads: a list of objects, oldest first.
     FileNotifications,
     /// Null, when a cloud-to-device message is queued.
@@ -200,6 +207,12 @@ impl Hub {
                 let blob = self.state().uploads.blobs.get(&request.name);
                 Ok(blob.map(|blob| STANDARD.encode(&blob.content)).into())
             }
+            Call::PutBlob => {
+                let content = STANDARD.decode(&request.content).unwrap_or_default();
+                let put = self.state().put_blob(&request.name, content);
+                put.map_err(|error| refused(&error)).map(|()| Value::Null)
+            }
+            Call::ContainerUri => Ok(self.state().container_uri(seconds(request.seconds)).into()),
             Call::FileNotifications => {
                 Ok(self.state().uploads.notifications().iter().map(notification_json).collect())
             }

@@ -3,7 +3,8 @@
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
 //! - `registry`, `edge`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
-//!   [`HubState`]; [`query`]: finding them; [`digital_twins`]: twins as IoT Plug and Play sees them; [`jobs`]: doing something with many of them; [`configurations`]: what the hub
+//!   [`HubState`]; [`query`]: finding them; [`digital_twins`]: twins as IoT Plug and Play sees them; [`jobs`]: doing something
+//!   with many of them; [`transfers`]: importing and exporting them; [`configurations`]: what the hub
 //!   itself writes into twins.
 //! - [`access`] and [`x509`]: who may, by token and by certificate; [`error`]: how the hub says no.
 //! - [`dps`]: the provisioning service, which gives devices their place in this hub.
@@ -50,6 +51,7 @@ pub mod sessions;
 pub mod store;
 pub mod telemetry;
 mod touched;
+pub mod transfers;
 pub mod twin_document;
 pub mod twins;
 pub mod uploads;

@@ -101,7 +101,7 @@ impl Hub {
             limits: options.limits,
             notices: options.notices.clone(),
         })?;
-        state.resume_jobs();
+        state.resume_jobs().map_err(service_error)?;
         let (stopping, stop) = watch::channel(false);
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
         let serving = accept_all(ports.listeners, endpoint, state.connections.clone(), stop);

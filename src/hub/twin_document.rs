@@ -160,6 +160,19 @@ pub(super) fn connection_state(presence: &Presence) -> &'static str {
     if presence.connected { "Connected" } else { "Disconnected" }
 }
 
+/// How an identity proves who it is, with its keys.
+pub(super) fn authentication_document(authentication: &Authentication) -> Value {
+    let keys = match authentication {
+        Authentication::Sas(keys) => (Some(&keys.primary), Some(&keys.secondary)),
+        _ => (None, None),
+    };
+    json!({
+        "symmetricKey": { "primaryKey": keys.0, "secondaryKey": keys.1 },
+        "x509Thumbprint": thumbprints(authentication),
+        "type": authentication.kind(),
+    })
+}
+
 /// The two thumbprints, null where there is none.
 pub(super) fn thumbprints(authentication: &Authentication) -> Value {
     let none = Thumbprints::default();

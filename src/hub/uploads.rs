@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,13 +15,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::HubState;
-use super::blobs::Blobs;
+use super::blobs::{Blob, Blobs, WriteCondition};
 use super::entity::Status;
 use super::error::HubError;
 use super::keys::random_bytes;
 use crate::auth::{SasKey, quote_component};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
+use crate::protocol::properties;
 use crate::protocol::timestamp::{parse_timestamp, timestamp};
 
 /// The container of all blobs, and the first part of their paths.
@@ -29,12 +31,14 @@ pub const CONTAINER: &str = "uploads";
 const TOKEN_MILLIS: u64 = 3_600_000;
 /// For how long the hub remembers an upload whose time is over.
 const MEMORY_MILLIS: u64 = 24 * TOKEN_MILLIS;
+/// No token is good for longer: the last second that has four digits of the year.
+const LATEST_MILLIS: u64 = 253_402_300_799_000;
 /// Uploads of one device that are under way.
 const MOST_ACTIVE: usize = 10;
 const MOST_NOTIFICATIONS: usize = 10_000;
 const LONGEST_NAME: usize = 1024;
 const STORAGE_VERSION: &str = "2018-03-28";
-/// What a device may do with its blob.
+/// What whoever has a token may do: read and write.
 const PERMISSIONS: &str = "rw";
 
 /// Where to upload a file to.
@@ -118,18 +122,30 @@ impl Uploads {
 
     /// Whether this query opens the blob for reading or writing (`r`, `w`) at this moment.
     pub(super) fn opens(&self, blob_name: &str, query: &SasQuery, permission: char, now: u64) -> bool {
-        let text = text_to_sign(blob_name, &query.expiry, &query.permissions);
-        query.resource == "b"
-            && self.key.verifies(&text, &query.signature)
+        match query.resource.as_str() {
+            "b" => self.vouches(&blob_path(blob_name), query, permission, now),
+            _ => self.opens_container(query, permission, now),
+        }
+    }
+
+    /// Whether this query opens all blobs of the container, likewise.
+    pub(super) fn opens_container(&self, query: &SasQuery, permission: char, now: u64) -> bool {
+        query.resource == "c" && self.vouches(&container_path(), query, permission, now)
+    }
+
+    fn vouches(&self, path: &str, query: &SasQuery, permission: char, now: u64) -> bool {
+        let text = text_to_sign(path, &query.expiry, &query.permissions);
+        self.key.verifies(&text, &query.signature)
             && query.permissions.contains(permission)
             && parse_timestamp(&query.expiry).is_some_and(|expiry| now < expiry)
     }
 
-    fn sas_token(&self, blob_name: &str, expires_unix_millis: u64) -> String {
+    /// The token of a blob (`b`) or container (`c`) with this path.
+    fn sas_token(&self, resource: char, path: &str, expires_unix_millis: u64) -> String {
         let expiry = format!("{}Z", &timestamp(expires_unix_millis)[..19]);
-        let signature = self.key.sign(&text_to_sign(blob_name, &expiry, PERMISSIONS));
+        let signature = self.key.sign(&text_to_sign(path, &expiry, PERMISSIONS));
         let (signature, expiry) = (quote_component(&STANDARD.encode(signature)), quote_component(&expiry));
-        format!("?sv={STORAGE_VERSION}&sr=b&sig={signature}&se={expiry}&sp={PERMISSIONS}")
+        format!("?sv={STORAGE_VERSION}&sr={resource}&sig={signature}&se={expiry}&sp={PERMISSIONS}")
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,12 +153,20 @@ impl Uploads {
     }
 }
 
-/// What the token of a blob vouches for. Only the hub makes and reads such tokens: the form is its own.
-fn text_to_sign(blob_name: &str, expiry: &str, permissions: &str) -> String {
-    format!("{permissions}\n{expiry}\n/{CONTAINER}/{blob_name}\n{STORAGE_VERSION}")
+fn container_path() -> String {
+    format!("/{CONTAINER}")
 }
 
-/// The parts of a token for a blob, as they came.
+fn blob_path(name: &str) -> String {
+    format!("{}/{name}", container_path())
+}
+
+/// What a token vouches for. Only the hub makes and reads such tokens: the form is its own.
+fn text_to_sign(path: &str, expiry: &str, permissions: &str) -> String {
+    format!("{permissions}\n{expiry}\n{path}\n{STORAGE_VERSION}")
+}
+
+/// The parts of a token, as they came.
 pub(super) struct SasQuery {
     pub(super) resource: String,
     pub(super) signature: Vec<u8>,
@@ -150,7 +174,50 @@ pub(super) struct SasQuery {
     pub(super) permissions: String,
 }
 
+impl SasQuery {
+    /// The token in the query of an address.
+    pub(super) fn read(query: &str) -> Option<Self> {
+        let pairs = properties::decode(query);
+        let value = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted)?.1.clone();
+        Some(Self {
+            resource: value("sr")?,
+            signature: STANDARD.decode(value("sig")?).ok()?,
+            expiry: value("se")?,
+            permissions: value("sp")?,
+        })
+    }
+}
+
 impl HubState {
+    /// The address of the container of all blobs, with a token that opens it for so long. For imports and exports, and
+    /// for clients of Azure Storage.
+    #[must_use]
+    pub fn container_uri(&self, lifetime: Duration) -> String {
+        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        let expires = self.clock.unix_millis().saturating_add(lifetime).min(LATEST_MILLIS);
+        let path = container_path();
+        format!("https://{}{path}{}", self.address, self.uploads.sas_token('c', &path, expires))
+    }
+
+    /// Write a blob of the hub's owner.
+    ///
+    /// # Errors
+    /// 413 if there is no room for it.
+    pub fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<(), HubError> {
+        let blob = Blob {
+            content: content.into(),
+            headers: vec![("content-type".to_owned(), "application/octet-stream".to_owned())],
+            modified_unix_millis: self.clock.unix_millis(),
+            ..Blob::default()
+        };
+        // The only refusal without a condition.
+        let no_room = |_| {
+            let message = format!("The local hub keeps 256 MiB of blobs in memory, and {name} is more.");
+            HubError::new(ErrorCode::MESSAGE_TOO_LARGE, message)
+        };
+        self.uploads.blobs.put(name, blob, WriteCondition::default()).map(drop).map_err(no_room)
+    }
+
     /// A place for a file of this device.
     ///
     /// # Errors
@@ -181,7 +248,7 @@ impl HubState {
         let upload =
             Upload { device: device.device.clone(), blob_name: blob_name.clone(), expires_unix_millis };
         state.under_way.insert(correlation_id.clone(), upload);
-        let sas_token = self.uploads.sas_token(&blob_name, expires_unix_millis);
+        let sas_token = self.uploads.sas_token('b', &blob_path(&blob_name), expires_unix_millis);
         Ok(Place { correlation_id, blob_name, sas_token })
     }
 

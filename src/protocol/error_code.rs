@@ -18,6 +18,8 @@ impl ErrorCode {
     pub const INVALID_OPERATION: Self = Self::new(400_003, "InvalidOperation");
     /// Something in the request breaks a rule.
     pub const ARGUMENT_INVALID: Self = Self::new(400_004, "ArgumentInvalid");
+    /// A container can't be used for an import or export.
+    pub const CONTAINER_REFUSED: Self = Self::new(400_008, "BlobContainerValidationError");
     /// A bulk operation names an identity twice.
     pub const DEFINED_MULTIPLE_TIMES: Self = Self::new(400_011, "DeviceDefinedMultipleTimes");
     /// Not all of a bulk operation could be done; the body says what.
@@ -45,6 +47,8 @@ impl ErrorCode {
     pub const INVALID_DIGITAL_TWIN_PATH: Self = Self::new(400_508, "InvalidDigitalTwinPatchPath");
     /// The credentials are missing, wrong, expired or not enough.
     pub const UNAUTHORIZED_ACCESS: Self = Self::new(401_002, "IotHubUnauthorizedAccess");
+    /// Another import or export is under way.
+    pub const JOB_QUOTA_EXCEEDED: Self = Self::new(403_003, "JobQuotaExceeded");
     /// As many messages wait for the device as may.
     pub const QUEUE_DEPTH_EXCEEDED: Self = Self::new(403_004, "DeviceMaximumQueueDepthExceeded");
     /// As many file uploads of the device are under way as may be.

@@ -4,6 +4,7 @@ Not compared: user agent, Accept-Encoding, the order of headers, and the Authori
 
 - an error's text is the sentence, not the repr of (sentence, cause), and adds the hub's own message to it;
 - a row or answer that is no object is named with its model, where the official text names a missing attribute;
+- `query_scheduled_jobs` takes the array that IoT Hub answers with (`DIFFERENT` in `service/test_requests.py`);
 - `query_iot_hub` gives its own class of result, as officially, with a repr that shows no more than its address.
 """
 

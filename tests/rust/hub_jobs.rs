@@ -409,7 +409,7 @@ async fn a_hub_that_is_started_again_goes_on_with_a_job_and_changes_each_twin_on
         // What the old hub does from now on changes nothing.
         hub.store.close();
         hub = HubState::open(&settings).unwrap();
-        hub.resume_jobs();
+        hub.resume_jobs().unwrap();
         let job = ended(&hub, &id).await;
         assert_eq!((job.status, counts(&job)), (Status::Completed, (1000, 0, 1000)));
         for id in &devices {

@@ -23,6 +23,7 @@ mod hub_provisioning;
 mod hub_queries;
 mod hub_queries_naive;
 mod hub_sessions;
+mod hub_transfers;
 mod hub_twin_limits;
 mod hub_twins_naive;
 mod hub_uploads;

@@ -98,9 +98,10 @@ CANCEL_IMPORT_EXPORT_JOB = Operation("DELETE", "/jobs/{id}", anything, success=(
 GET_SCHEDULED_JOB = Operation("GET", "/jobs/v2/{id}", _JOB_RESPONSE)
 CREATE_SCHEDULED_JOB = Operation("PUT", "/jobs/v2/{id}", _JOB_RESPONSE, body=bodies.one(models.JobRequest))
 CANCEL_SCHEDULED_JOB = Operation("POST", "/jobs/v2/{id}/cancel", _JOB_RESPONSE)
-QUERY_SCHEDULED_JOBS = Operation(
-    "GET", "/jobs/v2/query", models.QueryResult.deserialize, query=[("jobType", str), ("jobStatus", str)]
-)
+_JOBS, _JOB_FILTER = "/jobs/v2/query", [("jobType", str), ("jobStatus", str)]
+QUERY_SCHEDULED_JOBS = Operation("GET", _JOBS, models.QueryResult.deserialize, query=_JOB_FILTER)
+# The same as IoT Hub has it: a list in the body, and where it goes on in the headers.
+LIST_SCHEDULED_JOBS = Operation("GET", _JOBS, anything, query=_JOB_FILTER, headers=_PAGE)
 
 # --- messages to and from devices ---
 

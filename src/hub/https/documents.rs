@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::hub::entity::{Authentication, Entity, Identity};
-use crate::hub::twin_document::{connection_state, thumbprints};
+use crate::hub::entity::{Entity, Identity};
+use crate::hub::twin_document::{authentication_document, connection_state};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::timestamp::timestamp_or_never;
 
@@ -28,7 +28,7 @@ fn device_document(device: &str, entity: &Entity) -> Value {
         "statusUpdatedTime": timestamp_or_never(identity.status_updated),
         "lastActivityTime": timestamp_or_never(presence.last_active),
         "cloudToDeviceMessageCount": entity.messages.len(),
-        "authentication": authentication(&identity.authentication),
+        "authentication": authentication_document(&identity.authentication),
         "capabilities": { "iotEdge": identity.iot_edge },
     });
     add_scopes(&mut document, identity);
@@ -47,19 +47,7 @@ fn module_document(device: &str, module: &str, entity: &Entity) -> Value {
         "connectionStateUpdatedTime": timestamp_or_never(presence.state_changed),
         "lastActivityTime": timestamp_or_never(presence.last_active),
         "cloudToDeviceMessageCount": entity.messages.len(),
-        "authentication": authentication(&identity.authentication),
-    })
-}
-
-fn authentication(authentication: &Authentication) -> Value {
-    let keys = match authentication {
-        Authentication::Sas(keys) => (Some(&keys.primary), Some(&keys.secondary)),
-        _ => (None, None),
-    };
-    json!({
-        "symmetricKey": { "primaryKey": keys.0, "secondaryKey": keys.1 },
-        "x509Thumbprint": thumbprints(authentication),
-        "type": authentication.kind(),
+        "authentication": authentication_document(&identity.authentication),
     })
 }
 

@@ -23,6 +23,7 @@ mod requests;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod twins;
 mod websocket;
 
@@ -92,8 +93,9 @@ fn registry_paths() -> Routes {
         .route("/devices/{device}/modules/{module}", module)
         .route("/devices/{device}/applyConfigurationContent", post(configurations::apply_on_edge))
         .route("/statistics/devices", get(registry::device_statistics))
-        .route("/jobs", any(not_implemented))
-        .route("/jobs/{job}", any(not_implemented))
+        .route("/jobs", get(transfers::list))
+        .route("/jobs/create", post(transfers::create))
+        .route("/jobs/{name}", get(transfers::get_transfer).delete(transfers::cancel))
         .route("/configurations", get(configurations::list))
         .route("/configurations/testQueries", post(configurations::test))
         .route("/configurations/{name}", configuration)
@@ -131,6 +133,7 @@ fn owner_paths() -> Routes {
     let enrollment = put(enrollments::enroll).delete(enrollments::remove);
     Routes::new()
         .route("/_ferrohub/devices/{device}/messages", post(messages::send_to_device))
+        .route("/_ferrohub/container-uri", get(transfers::container_uri))
         .route("/_ferrohub/enrollments", get(enrollments::list))
         .route("/_ferrohub/enrollments/{name}", enrollment)
 }

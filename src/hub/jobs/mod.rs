@@ -15,7 +15,7 @@ mod run;
 mod twin_updates;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
@@ -35,7 +35,7 @@ const HISTORY_MILLIS: u64 = 30 * 24 * 3_600_000;
 const MOST_ENDED: usize = 1000;
 const MOST_ROWS: usize = 1_000_000;
 
-/// The tasks of the jobs that are active.
+/// The tasks of the jobs that are active, imports and exports included, by their ids.
 #[derive(Default)]
 pub struct Jobs(Mutex<HashMap<String, AbortHandle>>);
 
@@ -54,16 +54,34 @@ impl Jobs {
         self.tasks().drain().for_each(|(_, task)| task.abort());
     }
 
-    fn start(&self, hub: &HubState, id: &str) {
-        let (hub, name) = (hub.clone(), id.to_owned());
+    /// End the task of this name.
+    pub(super) fn abort(&self, name: &str) {
+        if let Some(task) = self.tasks().remove(name) {
+            task.abort();
+        }
+    }
+
+    /// Begin with a job, in a task that has its name.
+    pub(super) fn spawn(
+        &self,
+        hub: &HubState,
+        name: &str,
+        work: impl Future<Output = Result<(), HubError>> + Send + 'static,
+    ) {
+        let (jobs, own_name) = (Arc::clone(&hub.jobs), name.to_owned());
         // Held until the task is in the table, from which it takes itself in the end.
         let mut tasks = self.tasks();
         let task = tokio::spawn(async move {
             // An error is the data file's, and everybody is told of that.
-            let _ = run::run(&hub, &name).await;
-            hub.jobs.tasks().remove(&name);
+            let _ = work.await;
+            jobs.tasks().remove(&own_name);
         });
-        tasks.insert(id.to_owned(), task.abort_handle());
+        tasks.insert(name.to_owned(), task.abort_handle());
+    }
+
+    fn start(&self, hub: &HubState, id: &str) {
+        let (hub_of_job, id_of_job) = (hub.clone(), id.to_owned());
+        self.spawn(hub, id, async move { run::run(&hub_of_job, &id_of_job).await });
     }
 
     fn tasks(&self) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
@@ -124,9 +142,7 @@ impl HubState {
             Ok(job)
         });
         let cancelled = cancelled.await?;
-        if let Some(task) = self.jobs.tasks().remove(id) {
-            task.abort();
-        }
+        self.jobs.abort(id);
         Ok(cancelled)
     }
 
@@ -161,9 +177,14 @@ impl HubState {
     }
 
     /// Go on with the jobs that a data file holds. Called once, when the hub starts.
-    pub fn resume_jobs(&self) {
+    ///
+    /// # Errors
+    /// 500 or 503 if the data file can't be written.
+    pub fn resume_jobs(&self) -> Result<(), HubError> {
+        self.end_lost_transfers()?;
         let known = self.store.peek(|state| jobs(state, self.clock.unix_millis()));
         known.iter().filter(|job| job.status.is_active()).for_each(|job| self.jobs.start(self, &job.id));
+        Ok(())
     }
 }
 

@@ -94,6 +94,13 @@ def test_every_recorded_call_is_made_here(golden: Golden) -> None:
     assert sorted(RECORDED) == sorted(row["call"] for row in golden("golden_all_methods.json"))
 
 
+# IoT Hub lists jobs in an array, for which the official package raises a DeserializationError: there it never works.
+DIFFERENT: dict[str, Callable[[Any], bool]] = {
+    "query_scheduled_jobs None": lambda page: page.items == [],
+    "query_scheduled_jobs list body": lambda page: page.items == [],
+}
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_call_asks_and_gives_what_the_official_one_does(name: str, recorder: RecordingHub, golden: Golden) -> None:
     recorded = RECORDED[name]
@@ -101,7 +108,9 @@ def test_a_call_asks_and_gives_what_the_official_one_does(name: str, recorder: R
     manager = getattr(service, recorded.manager)(recorder.connection_string())
     official = next(row for row in golden("golden_all_methods.json") if row["call"] == name)
     result = official["result"]
-    if "raise" in result:
+    if name in DIFFERENT:
+        assert DIFFERENT[name](recorded.call(manager))
+    elif "raise" in result:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - the type is compared by name
             recorded.call(manager)
         assert_official_error(caught.value, result)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from ferrohub.service import operations
 from ferrohub.service.calls import ask
+from ferrohub.service.models import QueryResult
+from ferrohub.service.operation import interpret, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ferrohub.service.calls import Call
-    from ferrohub.service.models import JobProperties, JobRequest, JobResponse, QueryResult
+    from ferrohub.service.models import JobProperties, JobRequest, JobResponse
 
 
 class JobCalls:
@@ -45,15 +47,35 @@ class JobCalls:
         return ask(operations.CREATE_SCHEDULED_JOB, (job_id,), body=job_request, timeout=timeout)
 
     def get_scheduled_job(self, job_id: str, *, timeout: float | None = None) -> Call[JobResponse]:
-        """A scheduled job, with its status. 404."""
+        """A scheduled job, with its status; of one that isn't known type and status are `unknown`."""
         return ask(operations.GET_SCHEDULED_JOB, (job_id,), timeout=timeout)
 
     def cancel_scheduled_job(self, job_id: str, *, timeout: float | None = None) -> Call[JobResponse]:
-        """Cancel a scheduled job. 404."""
+        """Cancel a scheduled job that hasn't begun. 404, 405."""
         return ask(operations.CANCEL_SCHEDULED_JOB, (job_id,), timeout=timeout)
 
     def query_scheduled_jobs(
-        self, job_type: str | None, job_status: str | None, *, timeout: float | None = None
+        self,
+        job_type: str | None,
+        job_status: str | None,
+        *,
+        continuation_token: str | None = None,
+        max_item_count: int | None = None,
+        timeout: float | None = None,
     ) -> Call[QueryResult]:
-        """Scheduled jobs of this type and status; None is any."""
-        return ask(operations.QUERY_SCHEDULED_JOBS, options=(job_type, job_status), timeout=timeout)
+        """One page of the scheduled jobs of this type and status; None is any.
+
+        `items` are dicts with the names of the REST interface. The next page comes with the page's `continuation_token`; a
+        page has at most `max_item_count` (1000) jobs, 100 unless it is given. IoT Hub answers with a list, which
+        Microsoft's package can't read.
+        """
+        operation, options = operations.LIST_SCHEDULED_JOBS, (job_type, job_status, continuation_token, max_item_count)
+        response = yield prepare(operation, options=options, timeout=timeout)
+        found = interpret(operation, response)
+        if not isinstance(found, list):
+            return interpret(operations.QUERY_SCHEDULED_JOBS, response)
+        return QueryResult(
+            type=response.headers.get("x-ms-item-type"),
+            items=found,
+            continuation_token=response.headers.get("x-ms-continuation"),
+        )

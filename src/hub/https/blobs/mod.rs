@@ -1,5 +1,5 @@
 //! The blob endpoint, at the hub's own address: what Azure Storage does for the files of devices, for whoever has the
-//! token that the hub gave a device.
+//! token that the hub gave a device, or that of the whole container.
 //!
 //! Put Blob, Put Block, Put Block List, Get Blob and Get Blob Properties of block blobs, as
 //! `azure-storage-blob` asks for them; everything else is refused by name.
@@ -19,9 +19,9 @@ use super::requests::query;
 use super::routes::{Routes, get};
 use crate::hub::HubState;
 use crate::hub::blobs::{Blob, CAPACITY};
-use crate::hub::uploads::CONTAINER;
+use crate::hub::uploads::{CONTAINER, SasQuery};
 use answers::{BlobError, created, whole_or_part};
-use requests::{block_ids, kept_headers, sas_query, write_condition};
+use requests::{block_ids, kept_headers, write_condition};
 
 /// The paths of blobs; they have a token in their query, and none of the hub's rules.
 pub(super) fn paths() -> Routes {
@@ -46,7 +46,7 @@ async fn admit(
 ) -> Result<Response, BlobError> {
     let writes = ![Method::GET, Method::HEAD].contains(request.method());
     let permission = if writes { 'w' } else { 'r' };
-    let token = sas_query(request.uri()).ok_or(BlobError::NO_TOKEN)?;
+    let token = SasQuery::read(request.uri().query().unwrap_or_default()).ok_or(BlobError::NO_TOKEN)?;
     if !hub.uploads.opens(&name, &token, permission, hub.clock.unix_millis()) {
         return Err(BlobError::REFUSED);
     }

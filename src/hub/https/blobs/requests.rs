@@ -1,32 +1,18 @@
-//! What comes to the blob endpoint: tokens, conditions, ranges, lists of blocks.
+//! What comes to the blob endpoint: conditions, ranges, lists of blocks.
 
 use std::ops::RangeInclusive;
 
 use axum::http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, RANGE};
-use axum::http::{HeaderMap, HeaderName, Uri};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use axum::http::{HeaderMap, HeaderName};
 
 use super::answers::BlobError;
 use crate::hub::blobs::WriteCondition;
-use crate::hub::https::requests::query;
-use crate::hub::uploads::SasQuery;
 
 const META: &str = "x-ms-meta-";
 const BLOB_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-content-type");
 const STORAGE_RANGE: HeaderName = HeaderName::from_static("x-ms-range");
 /// How a list of blocks names one; the hub keeps none of those that are part of a blob.
 const LATEST: [&str; 2] = ["Latest", "Uncommitted"];
-
-/// The token in a query.
-pub(super) fn sas_query(uri: &Uri) -> Option<SasQuery> {
-    Some(SasQuery {
-        resource: query(uri, "sr")?,
-        signature: STANDARD.decode(query(uri, "sig")?).ok()?,
-        expiry: query(uri, "se")?,
-        permissions: query(uri, "sp")?,
-    })
-}
 
 /// The headers that a blob keeps, in lower case.
 pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
