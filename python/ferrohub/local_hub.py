@@ -324,7 +324,7 @@ class LocalHub:
         """What is in a file of the hub's container.
 
         Args:
-            name: Its name. That of an uploaded one is `device/name`, as `get_storage_info_for_blob` calls it `blobName`.
+            name: Its name; of an uploaded one `device/name`, which `get_storage_info_for_blob` calls `blobName`.
 
         Raises:
             LookupError: There is no such file.

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::entity::Entity;
 use super::error::HubError;
 use super::journal::Journal;
@@ -119,6 +122,20 @@ impl State {
         self.records.get(name).map(|text| &**text)
     }
 
+    /// The JSON that is kept under this name, read.
+    #[must_use]
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.record(name)?).ok()
+    }
+
+    /// The JSON under all names that begin so, read, in the order of the names.
+    pub fn all_json<'state, T: DeserializeOwned>(
+        &'state self,
+        prefix: &'state str,
+    ) -> impl Iterator<Item = T> + 'state {
+        self.records(prefix).filter_map(|(_, text)| serde_json::from_str(text).ok())
+    }
+
     /// How many devices and modules there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -206,6 +223,15 @@ impl<'state> Transaction<'state> {
     /// Keep a text under this name, in the place of the last.
     pub fn put_record(&mut self, name: String, text: String) {
         self.changes.records.insert(name, Some(text.into()));
+    }
+
+    /// Keep this as JSON under the name, in the place of the last text.
+    ///
+    /// # Errors
+    /// None that can be expected.
+    pub fn put_json(&mut self, name: String, content: &impl Serialize) -> Result<(), HubError> {
+        self.put_record(name, serde_json::to_string(content)?);
+        Ok(())
     }
 
     /// Keep nothing more under this name.

@@ -4,7 +4,7 @@ Not compared: user agent, Accept-Encoding, the order of headers, and the Authori
 
 - an error's text is the sentence, not the repr of (sentence, cause), and adds the hub's own message to it;
 - a row or answer that is no object is named with its model, where the official text names a missing attribute;
-- `query_scheduled_jobs` takes the array that IoT Hub answers with (`DIFFERENT` in `service/test_requests.py`);
+- `query_scheduled_jobs` takes the array that IoT Hub answers with (`DIFFERENT`);
 - `query_iot_hub` gives its own class of result, as officially, with a repr that shows no more than its address.
 """
 
@@ -24,6 +24,20 @@ NOT_COMPARED = ("user-agent", "accept-encoding", "authorization")
 def golden(name: str) -> Any:
     """A file of facts recorded from the official package."""
     return json.loads((GOLDEN / name).read_text("utf-8"))
+
+
+# IoT Hub lists jobs in an array, which the official package can't read: with it the call never works.
+NO_JOBS = {
+    "return": "QueryResult",
+    "str": "{'additional_properties': {}, 'type': None, 'items': [], 'continuation_token': None}",
+}
+DIFFERENT = {"query_scheduled_jobs None": NO_JOBS, "query_scheduled_jobs list body": NO_JOBS}
+
+
+def official_calls() -> dict[str, Any]:
+    """What the official package asked and gave, by the name of the call; what ours gives where that differs."""
+    rows = golden("golden_all_methods.json")
+    return {row["call"]: {**row, "result": DIFFERENT.get(row["call"], row["result"])} for row in rows}
 
 
 def headers(headers: dict[str, str]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A back end that works through the registry and its twins, and writes down what it sees: for either package.
 
-Run as a program with a connection string and a Python that has `azure.iot.hub`, Microsoft's or ours. Each line is a
-step and its outcome as JSON: the result with JSON names, or the kind of error with the hub's answer.
+Run as a program with a connection string, the address of a blob container and a Python that has `azure.iot.hub`,
+Microsoft's or ours. Each line is a step and its outcome as JSON: the result with JSON names, or the kind of error with
+the hub's answer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 from azure.iot.hub import (
@@ -26,6 +28,7 @@ from azure.iot.hub.models import (
     ConfigurationMetrics,
     ConfigurationQueriesTestInput,
     ExportImportDevice,
+    JobProperties,
     JobRequest,
     QuerySpecification,
     Twin,
@@ -156,10 +159,6 @@ def many(registry: IoTHubRegistryManager) -> Iterator[Step]:
 
 
 def others(connection_string: str) -> Iterator[Step]:
-    jobs = IoTHubJobManager(connection_string)
-    request = JobRequest(type="scheduleUpdateTwin", update_twin=desired(j=1), query_condition="deviceId IN ['nobody']")
-    yield "schedule a job", lambda: jobs.create_scheduled_job("j", request)
-    yield "import jobs", lambda: len(jobs.get_import_export_jobs())
     registry = IoTHubRegistryManager(connection_string)
     messages = registry.protocol.cloud_to_device_messages
     yield "take messages back", lambda: messages.purge_cloud_to_device_message_queue("d")
@@ -237,6 +236,67 @@ def digital_twins(connection_string: str) -> Iterator[Step]:
     yield "with times", lambda: client.invoke_command("d", "blink", 1, 31, 30)
 
 
+def scheduled_jobs(jobs: IoTHubJobManager, registry: IoTHubRegistryManager) -> Iterator[Step]:
+    def job(**changes: Any) -> JobRequest:
+        twin = Twin(etag="*", tags={"done": True}, properties=TwinProperties(desired={"j": 1}))
+        usual = {"type": "scheduleUpdateTwin", "update_twin": twin, "query_condition": "deviceId IN ['d', 'bulk']"}
+        return JobRequest(**{**usual, **changes})
+
+    def done(name: str) -> Any:
+        while (found := jobs.get_scheduled_job(name)).status in ("queued", "running"):
+            pass
+        return found
+
+    yield "change twins", lambda: jobs.create_scheduled_job("twins", job())
+    yield "changed", lambda: done("twins")
+    yield "the twin", lambda: registry.get_twin("d")
+    yield "again", lambda: jobs.create_scheduled_job("twins", job())
+    yield "a bad name", lambda: jobs.create_scheduled_job("No_Name", job())
+    yield "without an etag", lambda: jobs.create_scheduled_job("j", job(update_twin=desired(j=1)))
+    yield "of another type", lambda: jobs.create_scheduled_job("j", job(type="export"))
+    yield "a condition that can't be read", lambda: jobs.create_scheduled_job("bad", job(query_condition="tags.site ="))
+    yield "not read", lambda: done("bad")
+    method = CloudToDeviceMethod(method_name="reboot", payload={"now": True}, response_timeout_in_seconds=10)
+    call = job(type="scheduleDeviceMethod", update_twin=None, cloud_to_device_method=method)
+    yield "call a method", lambda: jobs.create_scheduled_job("method", call)
+    yield "called", lambda: done("method")
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    later = job(start_time=tomorrow, max_execution_time_in_seconds=60)
+    yield "tomorrow", lambda: jobs.create_scheduled_job("tomorrow", later)
+    yield "one more", lambda: jobs.create_scheduled_job("more", job())
+    yield "cancel", lambda: jobs.cancel_scheduled_job("tomorrow")
+    yield "cancelled", lambda: jobs.get_scheduled_job("tomorrow")
+    yield "cancel again", lambda: jobs.cancel_scheduled_job("tomorrow")
+    yield "cancel nothing", lambda: jobs.cancel_scheduled_job("nothing")
+    yield "in a month", lambda: jobs.create_scheduled_job("month", job(start_time=tomorrow + timedelta(days=30)))
+    yield "read nothing", lambda: jobs.get_scheduled_job("nothing")
+    query = QuerySpecification(query="SELECT * FROM devices.jobs WHERE jobId IN ['twins', 'method']")
+    yield "their devices", lambda: vars(registry.query_iot_hub(query))
+
+
+def imports_and_exports(jobs: IoTHubJobManager, container: str) -> Iterator[Step]:
+    def done(job: JobProperties) -> Any:
+        while (found := jobs.get_import_export_job(job.job_id)).status in ("enqueued", "running"):
+            pass
+        return found
+
+    def start(kind: str, **properties: Any) -> Any:
+        return jobs.create_import_export_job(
+            JobProperties(type=kind, output_blob_container_uri=container, **properties)
+        )
+
+    yield "export", lambda: start("export", exclude_keys_in_export=True, include_configurations=True)
+    yield "exported", lambda: done(jobs.get_import_export_jobs()[0])
+    yield "import", lambda: done(start("import", input_blob_container_uri=container))
+    yield "import nothing", lambda: done(start("import", input_blob_container_uri=container, input_blob_name="none"))
+    yield "into no container", lambda: jobs.create_import_export_job(JobProperties(type="export"))
+    yield "with a bad token", lambda: start("import", input_blob_container_uri=container.replace("sig=", "sig=A"))
+    yield "all", lambda: [(job.type, job.status) for job in jobs.get_import_export_jobs()]
+    yield "read nothing", lambda: jobs.get_import_export_job("nothing")
+    yield "cancel nothing", lambda: jobs.cancel_import_export_job("nothing")
+    yield "cancel too late", lambda: jobs.cancel_import_export_job(jobs.get_import_export_jobs()[0].job_id)
+
+
 def outcome(step: Callable[[], Any]) -> Any:
     """What a step gives, as JSON."""
     try:
@@ -263,7 +323,8 @@ def shown(value: Any) -> Any:
 
 
 def main() -> None:
-    connection_string = sys.argv[1]
+    connection_string, container = sys.argv[1:]
+    jobs = IoTHubJobManager(connection_string)
     registry = IoTHubRegistryManager(connection_string)
     parts: dict[str, Iterator[Step]] = {
         "identities": identities(registry),
@@ -274,6 +335,8 @@ def main() -> None:
         "others": others(connection_string),
         "configurations": configurations(connection_string),
         "digital twins": digital_twins(connection_string),
+        "scheduled jobs": scheduled_jobs(jobs, registry),
+        "imports and exports": imports_and_exports(jobs, container),
     }
     for part, steps in parts.items():
         for name, step in steps:

@@ -188,12 +188,12 @@ fn record_name(id: &str) -> String {
 
 /// The enrollment of one device, or of a group, by its name.
 pub(super) fn find(state: &State, id: &str) -> Option<Enrollment> {
-    serde_json::from_str(state.record(&record_name(id))?).ok()
+    state.json(&record_name(id))
 }
 
 /// All of them, in the order of their names.
 pub(super) fn all(state: &State) -> impl Iterator<Item = Enrollment> {
-    state.records(RECORDS).filter_map(|(_, text)| serde_json::from_str(text).ok())
+    state.all_json(RECORDS)
 }
 
 impl HubState {
@@ -203,12 +203,7 @@ impl HubState {
     /// 400 for what can't be; 500 or 503 if the data file can't be written.
     pub async fn enroll(&self, id: &str, new: NewEnrollment) -> Result<Enrollment, HubError> {
         let enrollment = Enrollment::new(id, new)?;
-        let record = serde_json::to_string(&enrollment)?;
-        let change = self.store.write(|transaction| {
-            transaction.put_record(record_name(id), record);
-            Ok(())
-        });
-        change.await?;
+        self.store.write(|transaction| transaction.put_json(record_name(id), &enrollment)).await?;
         Ok(enrollment)
     }
 

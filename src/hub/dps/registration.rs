@@ -50,18 +50,17 @@ impl Registration {
     }
 
     pub(super) fn find(state: &State, registration_id: &str) -> Option<Self> {
-        serde_json::from_str(state.record(&Self::record_name(registration_id))?).ok()
+        state.json(&Self::record_name(registration_id))
     }
 
     /// Those by this enrollment.
     pub(super) fn by<'state>(state: &'state State, enrollment: &'state str) -> impl Iterator<Item = Self> {
-        let all = state.records(RECORDS).filter_map(|(_, text)| serde_json::from_str(text).ok());
+        let all = state.all_json(RECORDS);
         all.filter(|found: &Self| found.enrollment.eq_ignore_ascii_case(enrollment))
     }
 
     fn keep(&self, transaction: &mut Transaction<'_>) -> Result<(), HubError> {
-        transaction.put_record(Self::record_name(&self.registration_id), serde_json::to_string(self)?);
-        Ok(())
+        transaction.put_json(Self::record_name(&self.registration_id), self)
     }
 
     pub(super) fn forget(&self, transaction: &mut Transaction<'_>) {

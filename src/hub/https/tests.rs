@@ -292,7 +292,9 @@ async fn a_page_has_a_hundred_rows_unless_the_request_says_otherwise() {
 async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     let hub = Hub::start();
     hub.create("/devices/d").await;
-    for (method, path) in [("GET", "/jobs"), ("GET", "/messages/serviceBound/feedback")] {
+    for (method, path) in
+        [("GET", "/messages/serviceBound/feedback"), ("GET", "/messages/serviceBound/filenotifications")]
+    {
         let answer = hub.ask(method, path, None, "{}").await;
         let text = format!("The local hub does not implement {method} {path} yet.");
         assert_eq!(answer.refusal(), (501, "GenericNotImplemented", text.as_str()));

@@ -1,6 +1,5 @@
 //! Jobs that call a direct method: many devices at a time, each with the time that the method has.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use tokio::task::JoinSet;
@@ -29,7 +28,7 @@ impl Run<'_> {
         let mut outcomes = Vec::new();
         loop {
             while calls.len() < AT_ONCE {
-                if waiting.is_empty() && !self.read_part(&mut next_part, &mut waiting)? {
+                if waiting.is_empty() && !self.read_part(&mut next_part, &mut waiting) {
                     break;
                 }
                 let Some((part, place, id)) = waiting.pop_front() else { continue };
@@ -48,18 +47,14 @@ impl Run<'_> {
     }
 
     /// Take the pending devices of the next part; false if there is none.
-    fn read_part(
-        &self,
-        part: &mut usize,
-        waiting: &mut VecDeque<(usize, usize, IdentityId)>,
-    ) -> Result<bool, HubError> {
+    fn read_part(&self, part: &mut usize, waiting: &mut VecDeque<(usize, usize, IdentityId)>) -> bool {
         if *part >= self.job.parts.unwrap_or_default() {
-            return Ok(false);
+            return false;
         }
-        let rows = self.hub.store.peek(|state| Rows::read(state, &self.job.id, *part))?;
+        let rows = self.hub.store.peek(|state| Rows::read(state, &self.job.id, *part));
         waiting.extend(rows.pending().into_iter().map(|(place, id)| (*part, place, id)));
         *part += 1;
-        Ok(true)
+        true
     }
 
     fn write_down(&mut self, outcomes: Vec<Outcome>, running: usize) -> Result<(), HubError> {
@@ -67,10 +62,8 @@ impl Run<'_> {
         self.write(|transaction, job| {
             let mut parts = BTreeMap::new();
             for Outcome { part, place, result } in outcomes {
-                let rows = match parts.entry(part) {
-                    Entry::Occupied(read) => read.into_mut(),
-                    Entry::Vacant(unread) => unread.insert(Rows::read(transaction.before(), &job.id, part)?),
-                };
+                let read = || Rows::read(transaction.before(), &job.id, part);
+                let rows = parts.entry(part).or_insert_with(read);
                 match result {
                     Ok(result) => rows.respond(place, &result, now, &mut job.statistics),
                     Err(error) => rows.fail(place, &error, now, &mut job.statistics),

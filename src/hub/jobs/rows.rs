@@ -53,15 +53,14 @@ impl Rows {
         Self { name: record_name(job, part), rows }
     }
 
-    pub(super) fn read(state: &State, job: &str, part: usize) -> Result<Self, HubError> {
+    pub(super) fn read(state: &State, job: &str, part: usize) -> Self {
         let name = record_name(job, part);
-        let rows = serde_json::from_str(state.record(&name).unwrap_or("[]"))?;
-        Ok(Self { name, rows })
+        let rows = state.json(&name).unwrap_or_default();
+        Self { name, rows }
     }
 
     pub(super) fn put(&self, transaction: &mut Transaction<'_>) -> Result<(), HubError> {
-        transaction.put_record(self.name.clone(), serde_json::to_string(&self.rows)?);
-        Ok(())
+        transaction.put_json(self.name.clone(), &self.rows)
     }
 
     pub(super) fn remove_all(transaction: &mut Transaction<'_>, job: &str) {

@@ -136,7 +136,7 @@ impl Run<'_> {
         for part in 0..self.job.parts.unwrap_or_default() {
             let now = self.hub.clock.unix_millis();
             self.write(|transaction, job| {
-                let mut rows = Rows::read(transaction.before(), &job.id, part)?;
+                let mut rows = Rows::read(transaction.before(), &job.id, part);
                 for (place, _) in rows.pending() {
                     rows.fail(place, &late, now, &mut job.statistics);
                 }

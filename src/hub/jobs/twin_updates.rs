@@ -14,7 +14,7 @@ impl Run<'_> {
             let hub = self.hub;
             let now = hub.clock.unix_millis();
             self.write(|transaction, job| {
-                let mut rows = Rows::read(transaction.before(), &job.id, part)?;
+                let mut rows = Rows::read(transaction.before(), &job.id, part);
                 for (place, id) in rows.pending() {
                     match hub.write_twin_in(transaction, &id, TwinWrite::Patch, twin, None) {
                         Ok(_) => rows.succeed(place, now, &mut job.statistics),

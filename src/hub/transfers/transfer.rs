@@ -62,16 +62,15 @@ pub enum Status {
 
 impl Transfer {
     pub(super) fn get(state: &State, id: &str) -> Option<Self> {
-        serde_json::from_str(state.record(&record_name(id))?).ok()
+        state.json(&record_name(id))
     }
 
     pub(super) fn all(state: &State) -> impl Iterator<Item = Self> {
-        state.records(RECORDS).filter_map(|(_, text)| serde_json::from_str(text).ok())
+        state.all_json(RECORDS)
     }
 
     pub(super) fn put(&self, transaction: &mut Transaction<'_>) -> Result<(), HubError> {
-        transaction.put_record(record_name(&self.id), serde_json::to_string(self)?);
-        Ok(())
+        transaction.put_json(record_name(&self.id), self)
     }
 
     pub(super) fn remove(&self, transaction: &mut Transaction<'_>) {

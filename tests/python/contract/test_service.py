@@ -9,14 +9,20 @@ from typing import Any
 import pytest
 from azure.iot import hub as sdk
 from azure.iot.hub import models
-from golden_requests import assert_official_error, assert_official_requests, assert_official_result, golden
+from golden_requests import (
+    assert_official_error,
+    assert_official_requests,
+    assert_official_result,
+    golden,
+    official_calls,
+)
 from official_api import SAID_TO_BE_MISSING
 from recorded_requests import RECORDED
 from recording_hub import Answer, Certificates, RecordingHub
 
 pytestmark = pytest.mark.usefixtures("recorded")
 
-OFFICIAL = {row["call"]: row for row in golden("golden_all_methods.json")}
+OFFICIAL = official_calls()
 MODELS: dict[str, Any] = golden("service_models.json")
 TIME = "2024-01-02T03:04:05.678Z"
 

@@ -14,11 +14,11 @@ from azure.iot import hub as synchronous
 from azure.iot.hub import aio
 from ferrohub import LocalHub
 from ferrohub.service import ClientRequestError, HttpOperationError, RetryPolicy
-from golden_requests import assert_official_error, assert_official_requests, assert_official_result, golden
+from golden_requests import assert_official_error, assert_official_requests, assert_official_result, official_calls
 from recorded_requests import RECORDED
 from recording_hub import THREADS, Answer, Recorded, RecordingHub
 
-OFFICIAL = {row["call"]: row for row in golden("golden_all_methods.json")}
+OFFICIAL = official_calls()
 ITERATORS = {"query", "devices"}
 NOT_COROUTINES = {"from_connection_string", "from_token_credential", "auth", "protocol"}
 

@@ -19,7 +19,7 @@ def steps(python: Path | str) -> dict[str, Any]:
     """Each step and its outcome, without what differs from one hub to the next."""
     with LocalHub() as hub:
         trust = {} if python == sys.executable else {"REQUESTS_CA_BUNDLE": hub.ca_file}
-        ran = run(python, "-W", "ignore", PROGRAM, hub.connection_string, env=trust)
+        ran = run(python, "-W", "ignore", PROGRAM, hub.connection_string, hub.container_uri(), env=trust)
     assert (ran.code, ran.err) == (0, "")
     return dict(json.loads(_masked(line)) for line in ran.out.splitlines())
 
@@ -27,6 +27,7 @@ def steps(python: Path | str) -> dict[str, Any]:
 def _masked(line: str) -> str:
     line = re.sub(r"[0-9a-f]{32}-G:\d+-TimeStamp:[0-9/]+ [0-9:]+", "<tracking id>", same_but_for_values(line))
     line = re.sub(r'("(?:etag|deviceEtag|generationId)": )"[^"]*"', r'\1"<of this hub>"', line)
+    line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id of a job>", line)
     return re.sub(r"(ms-azure-iot-edge://[a-z]+-)\d+", r"\1<generation>", line)
 
 

@@ -65,9 +65,9 @@ class JobCalls:
     ) -> Call[QueryResult]:
         """One page of the scheduled jobs of this type and status; None is any.
 
-        `items` are dicts with the names of the REST interface. The next page comes with the page's `continuation_token`; a
-        page has at most `max_item_count` (1000) jobs, 100 unless it is given. IoT Hub answers with a list, which
-        Microsoft's package can't read.
+        `items` are dicts with the names of the REST interface. The next page comes with the page's
+        `continuation_token`; a page has at most `max_item_count` (1000) jobs, 100 unless it is given. IoT Hub answers
+        with a list, which Microsoft's package can't read.
         """
         operation, options = operations.LIST_SCHEDULED_JOBS, (job_type, job_status, continuation_token, max_item_count)
         response = yield prepare(operation, options=options, timeout=timeout)
