@@ -15,6 +15,7 @@ __all__ = [
     "EdgeWorkload",
     "Hub",
     "Mailbox",
+    "MessageSender",
     "Operation",
     "ProvisioningClient",
     "ServiceTransport",
@@ -151,6 +152,22 @@ class ServiceTransport:
         """Send, and give (status, reason, headers, body, url, attempts, given up, None or seconds in doubt)."""
     def close(self) -> None:
         """End the connections; a request afterwards opens new ones."""
+
+@final
+class MessageSender:
+    """What sends messages to the devices of one hub, over AMQP."""
+
+    def __new__(cls, host_name: str, websocket: bool, policy: str | None, key: str | None) -> MessageSender: ...
+    def send(
+        self, message: tuple[str, Any, list[tuple[Any, Any]]], token: tuple[str, int] | None, limit: float
+    ) -> Operation:
+        """Send, and give None when the hub has accepted it. Raises TypeError for what can't be sent."""
+    def send_all(
+        self, messages: list[tuple[str, Any, list[tuple[Any, Any]]]], token: tuple[str, int] | None, limit: float
+    ) -> Operation:
+        """Send all, and give a list with None or an error's (kind, message, causes) for each."""
+    def close(self) -> Operation:
+        """End the connection; a message afterwards opens a new one."""
 
 @final
 class Hub:

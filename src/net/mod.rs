@@ -4,7 +4,7 @@
 //! - [`Proxy`]: whom to connect through; `http_proxy` and `socks` are how it is asked
 //! - [`WebSocketStream`]: bytes in the frames of a WebSocket, for clients and for the local hub; `upgrade` asks for one
 //!
-//! Whatever lies in between, the owner of a connection gets one [`BoxedStream`]. Used by `mqtt`.
+//! Whatever lies in between, the owner of a connection gets one [`BoxedStream`]. Used by `mqtt` and `service`.
 
 mod http_proxy;
 mod proxy;
@@ -13,6 +13,7 @@ mod tcp;
 mod upgrade;
 mod websocket;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,9 +35,9 @@ pub use websocket::WebSocketStream;
 const TLS_TIME: Duration = Duration::from_secs(15);
 
 /// What carries the bytes of a connection.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Stream for S {}
 
 /// A stream, whatever it is made of.
 pub type BoxedStream = Box<dyn Stream>;

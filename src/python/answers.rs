@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 
 use super::errors::describe;
 use crate::device::{ConnectionEvent, MethodCall, ReceivedMessage};
+use crate::error::Result;
 use crate::service;
 
 /// The result of an operation.
@@ -23,8 +24,19 @@ pub(super) enum Answer {
     Arrived(bool),
     /// `(name, None or (kind, message, causes), None or seconds until the next attempt)`.
     Event(ConnectionEvent),
+    /// For each None, or `(kind, message, causes)`: a list.
+    Outcomes(Outcomes),
     /// `(status, reason, headers, body, address, attempts, given up, None or seconds in doubt)`.
     Service(service::Response),
+}
+
+/// What became of each of many things.
+pub(super) struct Outcomes(pub(super) Vec<Result<()>>);
+
+impl From<Outcomes> for Answer {
+    fn from(outcomes: Outcomes) -> Self {
+        Self::Outcomes(outcomes)
+    }
 }
 
 impl From<()> for Answer {
@@ -92,6 +104,10 @@ impl<'py> IntoPyObject<'py> for Answer {
             }
             Self::Arrived(arrived) => arrived.into_bound_py_any(py),
             Self::Event(event) => event_parts(event).into_bound_py_any(py),
+            Self::Outcomes(Outcomes(outcomes)) => {
+                let parts = outcomes.iter().map(|outcome| outcome.as_ref().err().map(describe));
+                parts.collect::<Vec<_>>().into_bound_py_any(py)
+            }
             Self::Service(response) => service_parts(py, response),
         }
     }

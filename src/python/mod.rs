@@ -8,6 +8,7 @@ mod edge;
 mod errors;
 mod hub;
 mod mailbox;
+mod messages;
 mod operation;
 mod options;
 mod outbox;
@@ -27,6 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     hub::register(module)?;
     mailbox::register(module)?;
+    messages::register(module)?;
     operation::register(module)?;
     options::register(module)?;
     outbox::register(module)?;

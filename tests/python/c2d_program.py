@@ -47,6 +47,7 @@ def messages() -> dict[str, tuple[str, Any, dict[str, Any]]]:
         "null": ("d", None, {"messageId": "m-5"}),
         "large": ("d", "x" * 65_000, {"messageId": "m-6"}),
         "special": (SPECIAL, "hello", {"messageId": "m-7"}),
+        "number for an id": ("idle", "hello", {"messageId": 7}),
         "too large": ("d", "x" * 66_000, {}),
         "far too large": ("d", "x" * 300_000, {}),
         "no such device": ("nobody", "hello", {}),

@@ -37,7 +37,7 @@ def main(python: str, way: str) -> None:
         registry = IoTHubRegistryManager(hub.connection_string)
         arrived: queue.Queue[tuple[str, Any]] = queue.Queue()
         clients = []
-        for device in ("d", SPECIAL, "full"):
+        for device in ("d", SPECIAL, "full", "idle"):
             registry.create_device_with_sas(device, "", "", "enabled")
             if device in EXPECTED:
                 client = IoTHubDeviceClient.create_from_connection_string(hub.device_connection_string(device))

@@ -32,5 +32,6 @@ mod hub_x509;
 mod provisioning_client;
 mod proxies;
 mod scripted_hub;
+mod service_messages;
 mod support;
 mod websockets;

@@ -16,7 +16,7 @@ from itertools import islice
 
 from ferrohub._event_loops import EventLoop
 from ferrohub._frames import one_frame_async
-from ferrohub.service import errors, fleet
+from ferrohub.service import errors, fleet, message_errors
 from ferrohub.service.calls.configurations import ConfigurationCalls
 from ferrohub.service.calls.devices import DeviceCalls
 from ferrohub.service.calls.digital_twins import DigitalTwinCalls
@@ -27,6 +27,7 @@ from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
 from ferrohub.service.client import Connection
 from ferrohub.service.manager import AnyManager, of_result
+from ferrohub.service.messages import outcomes
 from ferrohub.service.registry_manager import AnyRegistryManager
 from ferrohub.service.response import Response
 
@@ -37,15 +38,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec, Self
 
+    from ferrohub._native import CoreError
     from ferrohub.service.calls import Call
     from ferrohub.service.calls.registry import Query
     from ferrohub.service.fleet import Change, DeviceResult, Progress
+    from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
     from ferrohub.service.operation import Request
 
     Parameters = ParamSpec("Parameters")
     Key = TypeVar("Key")
     Result = TypeVar("Result")
+    Loops = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EventLoop]
 
 __all__ = [
     "DigitalTwinClient",
@@ -55,15 +59,16 @@ __all__ = [
     "IoTHubRegistryManager",
 ]
 
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EventLoop] = weakref.WeakKeyDictionary()
+_loops: Loops = weakref.WeakKeyDictionary()
+_message_loops: Loops = weakref.WeakKeyDictionary()
 
 
-def _running() -> EventLoop:
-    """What the core has to tell the running event loop about services."""
+def _of_running(loops: Loops, public_error: Callable[[CoreError], Exception]) -> EventLoop:
+    """What the core has to tell the running event loop about requests, or about messages."""
     loop = asyncio.get_running_loop()
-    found = _loops.get(loop)
+    found = loops.get(loop)
     if found is None:
-        found = _loops[loop] = EventLoop(loop, errors.from_core)
+        found = loops[loop] = EventLoop(loop, public_error)
     return found
 
 
@@ -103,7 +108,7 @@ class AsyncServiceClient(Connection):
 
     async def _send(self, request: Request) -> Response:
         operation = self.operation(request, await self.authorization.headers_awaited())
-        return Response(request, *await _running().run(operation))
+        return Response(request, *await _of_running(_loops, errors.from_core).run(operation))
 
 
 def awaitable(
@@ -181,7 +186,36 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
 
     invoke_device_method = awaitable(MethodCalls.invoke_device_method)
     invoke_device_module_method = awaitable(MethodCalls.invoke_device_module_method)
-    send_c2d_message = awaitable(MethodCalls.send_c2d_message)
+
+    @one_frame_async
+    async def send_c2d_message(
+        self,
+        device_id: str,
+        message: Any,
+        properties: dict[str, Any] = {},  # noqa: B006 - official, and left alone
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Send a message to a device, and wait until the hub has queued it; as the blocking manager does."""
+        token = await self._messages.authorization.bearer_awaited()
+        operation = self._messages.one((device_id, message, properties), token, timeout)
+        await _of_running(_message_loops, message_errors.from_core).run(operation)
+
+    @one_frame_async
+    async def send_c2d_messages(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> list[Exception | None]:
+        """Send messages without waiting between them; arguments and results as of the blocking manager."""
+        token = await self._messages.authorization.bearer_awaited()
+        operation = self._messages.many(messages, token, timeout)
+        return outcomes(await _of_running(_message_loops, message_errors.from_core).run(operation))
+
+    async def close(self) -> None:
+        """End the connections; a call afterwards opens new ones."""
+        operation = self._messages.closing()
+        if operation is not None:
+            await _of_running(_message_loops, message_errors.from_core).run(operation)
+        await super().close()
 
     async def query(
         self, query: Query | str, *, page_size: int = fleet.LARGEST_PAGE, timeout: float | None = None

@@ -110,6 +110,12 @@ class SharedAccessPolicy(ServiceConnectionString):
         """The same, for asyncio clients."""
         return []
 
+    def bearer(self) -> None:
+        """No token: the core makes its own."""
+
+    async def bearer_awaited(self) -> None:
+        """The same, for asyncio clients."""
+
 
 def _text(connection_string: Any) -> str:
     if isinstance(connection_string, str):
@@ -171,6 +177,16 @@ class TokenAuthorization:
             await asyncio.shield(self._renewal[1])
         return self._header()
 
+    def bearer(self) -> tuple[str, int]:
+        """A token that is good for some minutes, and when it expires."""
+        self.headers()
+        return self._bearer()
+
+    async def bearer_awaited(self) -> tuple[str, int]:
+        """The same, for asyncio clients."""
+        await self.headers_awaited()
+        return self._bearer()
+
     async def _renew(self) -> None:
         import asyncio
         import inspect
@@ -187,5 +203,8 @@ class TokenAuthorization:
         return self._token is None or self._token.expires_on - time.time() < _RENEW_BEFORE_SECONDS
 
     def _header(self) -> list[tuple[str, str]]:
+        return [("Authorization", f"Bearer {self._bearer()[0]}")]
+
+    def _bearer(self) -> tuple[str, int]:
         assert self._token is not None
-        return [("Authorization", f"Bearer {self._token.token}")]
+        return self._token.token, int(self._token.expires_on)

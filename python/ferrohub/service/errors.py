@@ -42,7 +42,7 @@ class _RequestError(Exception):
     def __init__(self, message: str, response: Response | None, cause: str) -> None:
         Exception.__init__(self, message)
         self.response = response
-        self.inner_exception: Exception = _official("requests.exceptions", cause, OSError)(message)
+        self.inner_exception: Exception = official("requests.exceptions", cause, OSError)(message)
         self._cause = cause
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -107,22 +107,22 @@ def _make_class(name: str) -> type[Any]:
     if name == "RetriesExhaustedError":
         return type(name, (_class("HttpOperationError"), _class("ClientRequestError")), namespace)
     if name == "HttpOperationError":
-        return type(name, (_HttpOperationError, _official("msrest.exceptions", name, Exception)), namespace)
+        return type(name, (_HttpOperationError, official("msrest.exceptions", name, Exception)), namespace)
     if name == "ClientRequestError":
-        return type(name, (_RequestError, _official("msrest.exceptions", name, Exception)), namespace)
+        return type(name, (_RequestError, official("msrest.exceptions", name, Exception)), namespace)
     if name == "ValidationError":
-        return type(name, (_ValidationError, _official("msrest.exceptions", name, _UnofficialValidation)), namespace)
-    official = _official("azure.core.exceptions", name, ValueError)
-    return type(name, (ValueError,), namespace) if official is ValueError else official
+        return type(name, (_ValidationError, official("msrest.exceptions", name, _UnofficialValidation)), namespace)
+    theirs = official("azure.core.exceptions", name, ValueError)
+    return type(name, (ValueError,), namespace) if theirs is ValueError else theirs
 
 
-def _official(module: str, name: str, stand_in: type[Exception]) -> type[Exception]:
+def official(module: str, name: str, stand_in: type[Exception]) -> type[Exception]:
     """The class of this name that programs know, or the stand-in where its package is missing."""
     try:
-        official: type[Exception] = getattr(importlib.import_module(module), name)
+        theirs: type[Exception] = getattr(importlib.import_module(module), name)
     except ImportError:
         return stand_in
-    return official
+    return theirs
 
 
 def _class(name: str) -> type[Any]:

@@ -1,4 +1,4 @@
-"""`IoTHubRegistryManager`: identities, twins, queries and direct methods.
+"""`IoTHubRegistryManager`: identities, twins, queries, direct methods and messages to devices.
 
 Its methods are declared in `ferrohub.service.calls`.
 """
@@ -12,7 +12,8 @@ from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
 from ferrohub.service.manager import AnyManager, Manager, blocking
-from ferrohub.service.transport_type import TransportType
+from ferrohub.service.messages import Messages
+from ferrohub.service.transport_type import TransportType, transport_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ferrohub.service.authentication import AnyCredential
     from ferrohub.service.calls.registry import Query
     from ferrohub.service.fleet import Change, DeviceResult, Progress
+    from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
     from ferrohub.service.retry import RetryPolicy
 
@@ -51,7 +53,9 @@ class AnyRegistryManager(AnyManager):
         self._connect(connection_string, host, token_credential, timeout, retry)
         # The others are told at their first call that a connection string is not that of a policy, this one at once.
         self._client.open()
-        self._transport_type = TransportType(getattr(transport_type, "value", transport_type))
+        self._transport_type = transport_of(transport_type)
+        client = self._client
+        self._messages = Messages(client.host_name, client.authorization, self._transport_type, client.timeout)
 
     @classmethod
     @one_frame
@@ -121,7 +125,47 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
 
     invoke_device_method = blocking(MethodCalls.invoke_device_method)
     invoke_device_module_method = blocking(MethodCalls.invoke_device_module_method)
-    send_c2d_message = blocking(MethodCalls.send_c2d_message)
+
+    @one_frame
+    def send_c2d_message(
+        self,
+        device_id: str,
+        message: Any,
+        properties: dict[str, Any] = {},  # noqa: B006 - official, and left alone
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Send a message to a device, and wait until the hub has queued it for the device.
+
+        `message` is str or bytes, or a list of them, which are joined; other values become AMQP values, of which hubs
+        may make anything. Of `properties`, `messageId`, `correlationId`, `contentType`, `contentEncoding` and
+        `expiryTimeUtc` (an int, milliseconds since 1970) are the message's own; all others, `iothub-ack` among them,
+        are application properties: str, bytes, bool, int, float, uuid.UUID or None. A message without id gets a
+        random one.
+
+        The connection is made at the first message and again whenever it was lost. Raises TypeError for a value that
+        can't be sent, and the errors of `ferrohub.service.message_errors`: `MessageRejected` if the hub refuses
+        (`status_code` 404 no such device, 403 50 messages wait, 413 above 64 KiB), and those of uamqp's names if it
+        can't be reached or its answer did not come; `may_have_arrived` tells whether the hub may have the message. It
+        takes `timeout` seconds at most, the manager's unless given.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d
+        """
+        self._messages.send((device_id, message, properties), timeout)
+
+    @one_frame
+    def send_c2d_messages(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Exception | None]:
+        """Send messages without waiting between them: `(device_id, message)` or `(device_id, message, properties)`.
+
+        The result has None for each that the hub has queued, in this order, and for each other the exception that
+        `send_c2d_message` would raise. After one for which there was no connection, none is tried. Raises TypeError
+        for a value that can't be sent before anything is. `timeout` is for all of them together.
+        """
+        return self._messages.send_all(messages, timeout)
+
+    def close(self) -> None:
+        """End the connections; a call afterwards opens new ones."""
+        self._messages.close()
+        super().close()
 
     def query(
         self, query: Query | str, *, page_size: int = fleet.LARGEST_PAGE, timeout: float | None = None

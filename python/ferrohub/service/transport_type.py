@@ -10,3 +10,8 @@ class TransportType(enum.Enum):
 
     Amqp = 1
     AmqpOverWebsocket = 2
+
+
+def transport_of(value: object) -> TransportType:
+    """One of ours for one of ours, for uamqp's of the same name, or for its number."""
+    return TransportType(getattr(value, "value", value))

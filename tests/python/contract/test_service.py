@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from azure.iot import hub as sdk
 from azure.iot.hub import models
+from ferrohub import LocalHub
 from golden_requests import (
     assert_official_error,
     assert_official_requests,
@@ -16,7 +17,6 @@ from golden_requests import (
     golden,
     official_calls,
 )
-from official_api import SAID_TO_BE_MISSING
 from recorded_requests import RECORDED
 from recording_hub import Answer, Certificates, RecordingHub
 
@@ -66,11 +66,11 @@ def test_a_manager_is_made_from_a_host_name_and_a_credential(name: str, recorder
     assert sent["authorization"] == "Bearer jwt"
 
 
-def test_what_is_not_built_says_so() -> None:
-    assert {"azure.iot.hub.IoTHubRegistryManager.send_c2d_message"} == SAID_TO_BE_MISSING
-    manager = sdk.IoTHubRegistryManager("HostName=h;SharedAccessKeyName=n;SharedAccessKey=Zm9vYmFy")
-    with pytest.raises(NotImplementedError, match="AMQP"):
-        manager.send_c2d_message("d", "hello")
+def test_a_message_waits_for_its_device(hub: LocalHub) -> None:
+    manager = sdk.IoTHubRegistryManager(hub.connection_string)
+    manager.create_device_with_sas("d", "", "", "enabled")
+    assert manager.send_c2d_message("d", "hello", {"messageId": "1"}) is None
+    assert manager.get_device("d").cloud_to_device_message_count == 1
 
 
 def _sample(kind: str) -> Any:

@@ -73,7 +73,7 @@ class TwinCalls:
 
 
 class MethodCalls:
-    """Call direct methods, and send messages.
+    """Call direct methods.
 
     The hub waits `connect_timeout_in_seconds` (0) for the device to connect and `response_timeout_in_seconds` (30, from
     5 to 300) for its response. The result has the `status` and `payload` that the device gave. 404 if there is no such
@@ -93,12 +93,6 @@ class MethodCalls:
         """Call a direct method of a module."""
         body = _with_payload(direct_method_request)
         return ask(operations.INVOKE_MODULE_METHOD, (device_id, module_id), body=body, timeout=timeout)
-
-    def send_c2d_message(self, device_id: str, message: Any, properties: dict[str, Any] = {}) -> Call[None]:  # noqa: B006 - official
-        """Not built yet: cloud-to-device messages travel over AMQP. Tests have `LocalHub.send_c2d_message`."""
-        from ferrohub.service.amqp_client import not_built
-
-        raise not_built()
 
 
 def _with_payload(request: MethodRequest) -> MethodRequest:
