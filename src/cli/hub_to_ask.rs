@@ -12,7 +12,7 @@ use crate::service::{Credentials, RetryPolicy, Transport};
 use crate::tls::Roots;
 
 const VARIABLE: &str = "IOTHUB_CONNECTION_STRING";
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HubToAsk {
@@ -47,14 +47,18 @@ impl HubToAsk {
 
 /// Ask a hub, and wait for its answer.
 pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Response> {
+    Ok(transport(hub)?.request(request, TIMEOUT, RetryPolicy::default()).await?.answer)
+}
+
+/// The way to a hub, for any number of requests.
+pub(super) fn transport(hub: &ConnectionString) -> Result<Transport> {
     let user_agent = format!("ferrohub/{} (command)", env!("CARGO_PKG_VERSION"));
     let credentials = Credentials {
         policy: hub.get("SharedAccessKeyName").unwrap_or_default().to_owned(),
         key: SasKey::from_base64(hub.get("SharedAccessKey").unwrap_or_default())?,
     };
     let host = hub.host_name().to_owned();
-    let transport = Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())?;
-    Ok(transport.request(request, TIMEOUT, RetryPolicy::default()).await?.answer)
+    Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())
 }
 
 /// What to tell of an answer that is no success; `name` is the device or module that was asked for.

@@ -6,6 +6,7 @@ mod attached;
 mod c2d;
 mod connection_string;
 mod container_uri;
+mod devices;
 mod dps;
 mod hub_to_ask;
 mod output;
@@ -35,6 +36,9 @@ enum Command {
     ConnectionString(connection_string::ConnectionStringOf),
     /// Print the address of a local hub's blob container, for imports and exports
     ContainerUri(container_uri::ContainerUri),
+    /// Create, change or delete many devices
+    #[command(subcommand)]
+    Devices(devices::Devices),
     /// Send cloud-to-device messages through a local hub
     #[command(subcommand)]
     C2d(c2d::CloudToDevice),
@@ -75,6 +79,7 @@ fn execute(command: Command) -> Result<u8> {
             Command::Up(up) => up.run().await,
             Command::ConnectionString(command) => command.run().await.map(|()| 0),
             Command::ContainerUri(command) => command.run().await.map(|()| 0),
+            Command::Devices(command) => command.run().await,
             Command::C2d(command) => command.run().await.map(|()| 0),
             Command::Dps(command) => command.run().await.map(|()| 0),
         }
