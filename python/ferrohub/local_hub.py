@@ -39,6 +39,9 @@ __all__ = [
     "derive_key",
 ]
 
+# Beside `iothubowner`. Their keys follow from its key.
+_LESSER_POLICIES = ("service", "device", "registryRead", "registryReadWrite")
+
 # JSON has no infinity.
 A_LONG_TIME = 1e9
 
@@ -162,6 +165,17 @@ class LocalHub:
         """The service connection string, of the policy `iothubowner`."""
         connection_string: str = self._described("connectionString")
         return connection_string
+
+    def policy_connection_string(self, policy: str) -> str:
+        """The service connection string of another policy: `service`, `device`, `registryRead`, `registryReadWrite`.
+
+        Raises:
+            ValueError: The hub has no such policy.
+        """
+        if policy not in _LESSER_POLICIES:
+            raise ValueError(f"the hub has no policy {policy!r}: {', '.join(_LESSER_POLICIES)}")
+        host, _, key = self.connection_string.split(";", 2)
+        return f"{host};SharedAccessKeyName={policy};SharedAccessKey={derive_key(key.partition('=')[2], policy)}"
 
     @property
     def provisioning_host(self) -> str:

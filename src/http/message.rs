@@ -1,5 +1,7 @@
 //! What is asked, and what is answered.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -66,10 +68,15 @@ impl Response {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Seconds to wait before asking again, if the server names them.
+    /// How long to wait before asking again, if the server says so: in seconds, or until a time (RFC 9110, 10.2.3).
     #[must_use]
-    pub fn retry_after(&self) -> Option<u64> {
-        self.header(RETRY_AFTER.as_str())?.parse().ok()
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.header(RETRY_AFTER.as_str())?;
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let time = httpdate::parse_http_date(text).ok()?;
+        Some(time.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     pub(super) async fn read(answer: reqwest::Response, url: String) -> reqwest::Result<Self> {
@@ -91,6 +98,20 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_server_names_seconds_or_a_time() {
+        let after = |text: &str| {
+            let headers = vec![("retry-after".to_owned(), text.to_owned())];
+            let reason = String::new();
+            Response { status: 429, reason, headers, body: Bytes::new(), url: String::new() }.retry_after()
+        };
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+        assert!((58..=60).contains(&after(&soon).unwrap().as_secs()));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(after("soon"), None);
+    }
 
     #[test]
     fn a_header_with_a_line_break_is_refused() {

@@ -27,7 +27,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     pub(super) fn answered(answer: &Response) -> Self {
-        let retry_after = answer.retry_after().map(Duration::from_secs);
+        let retry_after = answer.retry_after();
         Self::Answered { status: answer.status, retry_after }
     }
 }

@@ -34,6 +34,7 @@ LARGEST_REQUEST = 100
 """Identities that the hub changes at once."""
 ALL_DEVICES = "SELECT * FROM devices"
 _TOO_MANY_REQUESTS = 429
+_NO_REASON = "the hub says no more"
 _ROUNDS_WHEN_THROTTLED = 10
 # What refuses one request for such a reason would refuse every other.
 _CONCERNS_ALL = (401, 403)
@@ -164,14 +165,16 @@ def _tell(expected: list[DeviceResult], answer: BulkRegistryOperationResult, res
         code, text, _ = errors.explain(response)
         _fail(expected, text or f"the hub answered {response.status_code} {response.reason!r}", code)
         return
-    by_identity = {(result.device_id, result.module_id): result for result in expected}
+    if not answer.is_successful and not answer.errors:
+        _fail(expected, _NO_REASON, None)
+    # One that is asked for twice is refused as often.
+    by_identity: dict[Identity, list[DeviceResult]] = {}
+    for result in expected:
+        by_identity.setdefault((result.device_id, result.module_id), []).append(result)
     for error in answer.errors or []:
-        concerned = by_identity.get((error.device_id, error.module_id or None))
         # An error that names none of them may be of any: none of them is said to be done.
-        for result in expected if concerned is None else [concerned]:
-            result.error = error.error_status or error.error_code or "the hub says no more"
-            result.error_code = error.error_code
+        concerned = by_identity.get((error.device_id, error.module_id or None), expected)
+        _fail(concerned, error.error_status or error.error_code or _NO_REASON, error.error_code)
     for warning in answer.warnings or []:
-        warned = by_identity.get((warning.device_id, None))
-        if warned is not None:
-            warned.warning = warning.warning_status or warning.warning_code
+        for result in by_identity.get((warning.device_id, None), []):
+            result.warning = warning.warning_status or warning.warning_code

@@ -221,3 +221,16 @@ def test_a_forked_child_leaves_the_hub_to_its_parent() -> None:
             os._exit(2)
         assert os.waitpid(child, 0)[1] == 0
         assert hub.statistics()
+
+
+def test_each_policy_has_a_connection_string_with_its_rights(hub: LocalHub) -> None:
+    owner = IoTHubRegistryManager.from_connection_string(hub.connection_string)
+    owner.create_device_with_sas("d", "", "", "enabled")
+    reading = IoTHubRegistryManager.from_connection_string(hub.policy_connection_string("registryRead"))
+    assert reading.get_device("d").device_id == "d"
+    with pytest.raises(HttpOperationError, match="Unauthorized"):
+        reading.delete_device("d")
+    writing = IoTHubRegistryManager.from_connection_string(hub.policy_connection_string("registryReadWrite"))
+    writing.delete_device("d")
+    with pytest.raises(ValueError, match="no policy 'owner': service, device, registryRead, registryReadWrite"):
+        hub.policy_connection_string("owner")

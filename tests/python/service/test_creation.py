@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
 from typing import Any, Callable
 
 import pytest
-from ferrohub.service import HttpOperationError, IoTHubRegistryManager, RetryPolicy
+from azure.iot.hub.models import Configuration, ConfigurationContent
+from ferrohub.service import HttpOperationError, IoTHubConfigurationManager, IoTHubRegistryManager, RetryPolicy
 from recording_hub import JSON, Answer, Recorded, RecordingHub
 
 LOST = Answer(None)
@@ -117,3 +119,25 @@ def test_a_create_that_surely_had_no_effect_before_is_not_looked_for(
     with pytest.raises(HttpOperationError, match="DeviceAlreadyExists"):
         manager.create_device_with_sas("d", "", "", "enabled")
     assert [request.line.partition(" ")[0] for request in recorder.requests] == ["PUT", "PUT"]
+
+
+@pytest.mark.parametrize(("seconds_ago", "is_ours"), [(0, True), (30, False)])
+def test_a_configurations_own_success_is_the_result_too(
+    seconds_ago: float, is_ours: bool, recorder: RecordingHub
+) -> None:
+    created = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
+    there = {
+        "id": "c",
+        "content": {"deviceContent": {"properties.desired.a": 1}},
+        "createdTimeUtc": created.isoformat().replace("+00:00", "Z"),
+        "etag": "e",
+    }
+    recorder.answers = CreatingHub(LOST, there)
+    wanted = Configuration(id="c", content=ConfigurationContent(device_content={"properties.desired.a": 1}))
+    manager = IoTHubConfigurationManager(recorder.connection_string(), retry=RetryPolicy(backoff=0.01))
+    if is_ours:
+        assert manager.create_configuration(wanted).etag == "e"
+    else:
+        with pytest.raises(HttpOperationError, match="AlreadyExists"):
+            manager.create_configuration(wanted)
+    assert [request.line.partition(" ")[0] for request in recorder.requests] == ["PUT", "PUT", "GET"]

@@ -197,6 +197,19 @@ def test_an_error_that_names_none_of_them_leaves_none_done(run: Run, recorder: R
     assert [result.error for result in results] == ["broken", "broken"]
 
 
+def test_one_that_is_named_twice_has_failed_twice_if_it_has_failed(run: Run, recorder: RecordingHub) -> None:
+    error = {"deviceId": "a", "errorCode": "DeviceDefinedMultipleTimes", "errorStatus": "twice"}
+    recorder.answers = Answer(400, "Bad Request", json.dumps({"isSuccessful": False, "errors": [error]}).encode())
+    results = run(lambda manager: manager.bulk([{"id": "a"}, {"id": "a"}, {"id": "b"}]))
+    assert [result.error for result in results] == ["twice", "twice", None]
+
+
+def test_a_failure_without_any_error_leaves_none_done(run: Run, recorder: RecordingHub) -> None:
+    recorder.answers = Answer(400, "Bad Request", b'{"isSuccessful":false,"errors":[]}')
+    results = run(lambda manager: manager.bulk([{"id": "a"}, {"id": "b"}]))
+    assert [result.error for result in results] == ["the hub says no more"] * 2
+
+
 def test_throttled_requests_are_sent_until_they_are_taken(run: Run, recorder: RecordingHub) -> None:
     recorder.answers = lambda _request: THROTTLED if len(recorder.requests) < 15 else OK
     (result,) = run(lambda manager: manager.bulk([{"id": "a"}]))

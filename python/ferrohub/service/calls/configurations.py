@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ferrohub.service import operations
 from ferrohub.service.calls import ask
+from ferrohub.service.calls.creation import create
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class ConfigurationCalls:
         self, configuration: Configuration, *, timeout: float | None = None
     ) -> Call[Configuration]:
         """Create a configuration under its `id`. 409 if it exists."""
-        return ask(operations.PUT_CONFIGURATION, (configuration.id,), body=configuration, timeout=timeout)
+        put, get = operations.PUT_CONFIGURATION, operations.GET_CONFIGURATION
+        return create(put, get, (configuration.id,), configuration, timeout)
 
     def update_configuration(
         self, configuration: Configuration, etag: str | None, *, timeout: float | None = None

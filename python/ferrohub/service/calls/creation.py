@@ -1,10 +1,10 @@
-"""Creating an identity once, though the request may have had to be sent twice.
+"""Creating an identity or a configuration once, though the request may have had to be sent twice.
 
 A create is tried again when its answer is lost. If the first had its effect after all, the hub answers the second with
-409: the call meets its own success. Then the identity is read, and is the result if it is this call's: it came into
+409: the call meets its own success. Then what is there is read, and is the result if it is this call's: it came into
 being while this call ran, by the hub's own clock, and holds everything that was asked for. What tells when it did is
-its generation, .NET ticks of its creation. Whoever created the same identity with the same content in the same seconds
-can't be told apart; any doubt beyond that leaves the conflict as it is.
+the generation of an identity, .NET ticks of its creation. Whoever created the same with the same content in the same
+seconds can't be told apart; any doubt beyond that leaves the conflict as it is.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Union
 
     from ferrohub.service.calls import Call
-    from ferrohub.service.models import Device, Module
+    from ferrohub.service.models import Configuration, Device, Module
     from ferrohub.service.operation import Operation
     from ferrohub.service.response import Response
 
-    Identity = TypeVar("Identity", bound=Union[Device, Module])
+    Created = TypeVar("Created", bound=Union[Configuration, Device, Module])
 
 _CONFLICT = 409
 _TICKS_PER_SECOND = 10_000_000
@@ -28,27 +28,27 @@ _TICKS_IN_1970 = 621_355_968_000_000_000
 
 
 def create(
-    put: Operation[Identity],
-    get: Operation[Identity],
-    path: tuple[str, ...],
-    identity: Identity,
+    put: Operation[Created],
+    get: Operation[Created],
+    path: tuple[str | None, ...],
+    wanted: Created,
     timeout: float | None,
-) -> Call[Identity]:
-    """Create an identity with `put`; `get` reads it."""
-    response = yield prepare(put, path, body=identity, timeout=timeout)
+) -> Call[Created]:
+    """Create it with `put`; `get` reads it."""
+    response = yield prepare(put, path, body=wanted, timeout=timeout)
     if response.status_code == _CONFLICT and response.in_doubt is not None:
         answer = yield prepare(get, path, timeout=timeout)
         if answer.status_code in get.success:
             found = interpret(get, answer)
-            if _came_into_being(found, response) and _holds(found.serialize(), identity.serialize()):
+            if _came_into_being(found, response) and _holds(found.serialize(), wanted.serialize()):
                 return found
     return interpret(put, response)
 
 
-def _came_into_being(found: Device | Module, refusal: Response) -> bool:
+def _came_into_being(found: Configuration | Device | Module, refusal: Response) -> bool:
     """Whether it was created after this call had been sent for the first time, by the hub's clock."""
-    date, generation = refusal.headers.get("date"), found.generation_id or ""
-    if date is None or not generation.isdigit():
+    date, created = refusal.headers.get("date"), _created(found)
+    if date is None or created is None:
         return False
     from email.utils import parsedate_to_datetime
 
@@ -56,8 +56,16 @@ def _came_into_being(found: Device | Module, refusal: Response) -> bool:
         now = parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
         return False
-    created = (int(generation) - _TICKS_IN_1970) / _TICKS_PER_SECOND
     return created >= now - (refusal.in_doubt or 0.0)
+
+
+def _created(found: Configuration | Device | Module) -> float | None:
+    """When it was, in seconds since 1970; None if it doesn't say."""
+    time = getattr(found, "created_time_utc", None)
+    if time is not None:
+        return float(time.timestamp())
+    generation = getattr(found, "generation_id", None) or ""
+    return (int(generation) - _TICKS_IN_1970) / _TICKS_PER_SECOND if generation.isdigit() else None
 
 
 def _holds(found: Any, asked: Any) -> bool:
