@@ -239,6 +239,17 @@ async fn an_import_without_its_blob_fails() {
 }
 
 #[tokio::test]
+async fn transfers_of_one_millisecond_are_listed_the_newest_first() {
+    let hub = empty_hub();
+    let mut begun = Vec::new();
+    for _ in 0..20 {
+        begun.insert(0, ended(&hub, with(import(&hub), "inputBlobName", json!("missing.txt"))).await.id);
+    }
+    let listed = hub.all_transfers().await.unwrap().into_iter().map(|transfer| transfer.id);
+    assert_eq!(listed.collect::<Vec<_>>(), begun);
+}
+
+#[tokio::test]
 async fn only_a_container_of_the_hub_with_a_token_that_is_good_can_be_used() {
     let clock = Clock::manual(START);
     let hub = HubState::open(&HubSettings { clock: clock.clone(), ..HubSettings::default() }).unwrap();

@@ -33,11 +33,13 @@ impl HubState {
     /// containers that are not this hub's.
     pub async fn start_transfer(&self, body: TransferBody) -> Result<Transfer, HubError> {
         let now = self.clock.unix_millis();
-        let transfer = body.into_transfer(self, Uuid::new_v4().to_string(), now)?;
+        let mut transfer = body.into_transfer(self, Uuid::new_v4().to_string(), now)?;
         let begun = self.store.write(|transaction| {
             if Transfer::all(transaction.before()).any(|other| other.status.is_active()) {
                 return Err(HubError::new(ErrorCode::JOB_QUOTA_EXCEEDED, "Job quota has been exceeded"));
             }
+            let newest = newest_first(transaction.before()).first().map_or(0, |newest| newest.number);
+            transfer.number = newest + 1;
             forget(transaction);
             transfer.put(transaction)
         });
@@ -154,7 +156,7 @@ fn add_line(lines: &mut Vec<u8>, content: &impl Serialize) -> Result<(), HubErro
 
 fn newest_first(state: &State) -> Vec<Transfer> {
     let mut all: Vec<_> = Transfer::all(state).collect();
-    all.sort_by_key(|transfer| std::cmp::Reverse(transfer.started));
+    all.sort_by_key(|transfer| std::cmp::Reverse(transfer.number));
     all
 }
 

@@ -63,6 +63,7 @@ impl TransferBody {
         };
         let configurations = self.include_configurations.unwrap_or_default();
         Ok(Transfer {
+            number: 0,
             id,
             direction,
             status: Status::Enqueued,

@@ -23,6 +23,8 @@ pub struct Transfer {
     pub progress: usize,
     /// Why it failed.
     pub failure: Option<String>,
+    /// Grows with every transfer: of two that started in one millisecond it tells the newer.
+    pub(super) number: u64,
     /// Milliseconds since 1970.
     pub(super) started: u64,
     pub(super) ended: Option<u64>,
