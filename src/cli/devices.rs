@@ -54,10 +54,12 @@ enum Mode {
     Delete,
 }
 
-/// What the hub says of many at once.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// What the hub says of many at once; an answer about the request as a whole has another form.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Answer {
+    is_successful: bool,
+    #[serde(default)]
     errors: Vec<Refused>,
 }
 
@@ -173,8 +175,9 @@ impl Progress {
             ended.map_err(|error| Error::new(ErrorKind::System, "a request failed").caused_by(error))?;
         let Changed { first, asked, answer } = ended;
         let answer = answer.inspect_err(|_| self.failed += asked as u64)?;
-        let told = serde_json::from_slice::<Answer>(&answer.body).ok().filter(|_| is_about_lines(&answer));
-        let Some(Answer { errors }) = told else {
+        let told = serde_json::from_slice::<Answer>(&answer.body).ok();
+        let told = told.filter(|told| told.is_successful || !told.errors.is_empty());
+        let Some(Answer { errors, .. }) = told else {
             self.failed += asked as u64;
             self.bar.inc(asked as u64);
             let error = if answer.status == 401 { failure(&answer, "") } else { refusal(&answer, "request") };
@@ -216,11 +219,6 @@ impl std::fmt::Display for Refused {
         }
         self.error_status.as_ref().map_or(Ok(()), |text| write!(formatter, ": {text}"))
     }
-}
-
-/// Whether the answer tells of each line: 400 does, too, if it has a list of errors.
-fn is_about_lines(answer: &Response) -> bool {
-    answer.status == 200 || (answer.status == 400 && answer.body.windows(8).any(|text| text == b"\"errors\""))
 }
 
 async fn change(transport: Arc<Transport>, batch: Vec<Value>) -> Changed {
