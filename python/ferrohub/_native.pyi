@@ -146,6 +146,7 @@ class ServiceTransport:
         target: str,
         headers: list[tuple[str, str]],
         body: bytes | None,
+        repeatable: bool,
         limit: float,
         retry: RetryPolicy,
     ) -> Operation:

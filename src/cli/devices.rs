@@ -229,7 +229,7 @@ async fn change(transport: Arc<Transport>, batch: Vec<Value>) -> Changed {
 async fn ask(transport: &Transport, batch: Vec<Value>) -> Result<Response> {
     let body = Bytes::from(Value::from(batch).to_string());
     let request = Request::new("POST", "/devices?api-version=2021-04-12".to_owned(), &[], Some(body))?;
-    Ok(transport.request(request, TIMEOUT, RetryPolicy::default()).await?.answer)
+    Ok(transport.request(request, false, TIMEOUT, RetryPolicy::default()).await?.answer)
 }
 
 /// A bar for a file, a counter for standard input; nothing unless it is a terminal that is written to.

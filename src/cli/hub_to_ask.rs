@@ -47,7 +47,7 @@ impl HubToAsk {
 
 /// Ask a hub, and wait for its answer.
 pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Response> {
-    Ok(transport(hub)?.request(request, TIMEOUT, RetryPolicy::default()).await?.answer)
+    Ok(transport(hub)?.request(request, false, TIMEOUT, RetryPolicy::default()).await?.answer)
 }
 
 /// The way to a hub, for any number of requests.

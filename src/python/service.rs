@@ -68,12 +68,14 @@ impl ServiceTransport {
 
     /// Send a request and wait for the answer; `limit` is in seconds, over all attempts.
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+    #[expect(clippy::too_many_arguments, reason = "what Python's Request holds, one by one")]
     fn request(
         &self,
         method: &str,
         target: String,
         headers: Vec<(String, String)>,
         body: Option<&[u8]>,
+        repeatable: bool,
         limit: f64,
         retry: RetryPolicy,
     ) -> PyResult<Operation> {
@@ -81,7 +83,7 @@ impl ServiceTransport {
         let request = Request::new(method, target, &headers, body.map(Bytes::copy_from_slice));
         let request = request.map_err(|error| errors::to_python(&error))?;
         let transport = Arc::clone(&self.transport);
-        let sending = async move { transport.request(request, limit, retry).await };
+        let sending = async move { transport.request(request, repeatable, limit, retry).await };
         // After a fork the child's pool is its own: an operation may begin in any process.
         Ok(Operation::new(std::process::id(), sending).on(self.threads))
     }

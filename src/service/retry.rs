@@ -3,8 +3,8 @@
 //! Up to four attempts, with pauses of 0, 1.6 and 3.2 s, unless the caller has another policy. A `Retry-After` of the hub
 //! replaces the pause.
 //! - No connection came about: the hub has seen nothing, so every method is tried again.
-//! - The connection broke, or the status was 408, 500, 502, 503 or 504: GET, PUT and DELETE are, PATCH and
-//!   POST are not, as they may have had their effect.
+//! - The connection broke, or the status was 408, 500, 502, 503 or 504: the hub may have done it, so only what may be
+//!   done twice is tried again (GET, PUT, DELETE, queries).
 //! - 429: the hub has refused to do it, so every method is. It asks for about ten seconds in all.
 
 use std::time::Duration;
@@ -61,8 +61,9 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause before the next attempt; `None` when this was the last one. `attempt` counts from 1.
-    pub(super) fn pause(&self, method: &Method, attempt: u32, outcome: Outcome) -> Option<Duration> {
+    /// The pause before the next attempt; `None` when this was the last one. `attempt` counts from 1; what is
+    /// `repeatable` may be done twice.
+    pub(super) fn pause(&self, repeatable: bool, attempt: u32, outcome: Outcome) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;
         }
@@ -71,13 +72,11 @@ impl RetryPolicy {
             Outcome::Answered { status: TOO_MANY_REQUESTS, retry_after } => {
                 Some(retry_after.unwrap_or_else(|| self.doubled(attempt)))
             }
-            Outcome::Answered { status, retry_after }
-                if is_repeatable(method) && RETRIED.contains(&status) =>
-            {
+            Outcome::Answered { status, retry_after } if repeatable && RETRIED.contains(&status) => {
                 Some(retry_after.unwrap_or(pause))
             }
             Outcome::Unanswered(Stage::NeverSent) => Some(pause),
-            Outcome::Unanswered(Stage::Lost) if is_repeatable(method) => Some(pause),
+            Outcome::Unanswered(Stage::Lost) if repeatable => Some(pause),
             Outcome::Answered { .. } | Outcome::Unanswered(_) => None,
         }
     }
@@ -88,23 +87,27 @@ impl RetryPolicy {
     }
 }
 
-fn is_repeatable(method: &Method) -> bool {
+/// Whether doing it twice is as doing it once, whatever it asks for.
+pub(super) fn is_repeatable(method: &Method) -> bool {
     [Method::GET, Method::PUT, Method::DELETE].contains(method)
 }
 
 /// Whether this answer is one of a failing hub that was asked again, and failed again.
-pub(super) fn gave_up(method: &Method, attempts: u32, outcome: Outcome) -> bool {
+pub(super) fn gave_up(repeatable: bool, attempts: u32, outcome: Outcome) -> bool {
     let failing = matches!(outcome, Outcome::Answered { status, .. } if RETRIED.contains(&status));
-    attempts > 1 && failing && is_repeatable(method)
+    attempts > 1 && failing && repeatable
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pauses(method: &Method, outcome: Outcome) -> Vec<u128> {
+    const REPEATABLE: bool = true;
+    const ONCE: bool = false;
+
+    fn pauses(repeatable: bool, outcome: Outcome) -> Vec<u128> {
         (1..=5)
-            .map_while(|n| RetryPolicy::default().pause(method, n, outcome))
+            .map_while(|n| RetryPolicy::default().pause(repeatable, n, outcome))
             .map(|p| p.as_millis())
             .collect()
     }
@@ -114,34 +117,36 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_can_be_repeated_are_when_the_hub_fails() {
+    fn what_may_be_done_twice_is_repeated_when_the_hub_fails() {
         for status in RETRIED {
-            for method in [Method::GET, Method::PUT, Method::DELETE] {
-                assert_eq!(pauses(&method, answered(status)), [0, 1600, 3200], "{method} {status}");
-            }
-            for method in [Method::PATCH, Method::POST] {
-                assert_eq!(pauses(&method, answered(status)), [0_u128; 0], "{method} {status}");
-            }
+            assert_eq!(pauses(REPEATABLE, answered(status)), [0, 1600, 3200], "{status}");
+            assert_eq!(pauses(ONCE, answered(status)), [0_u128; 0], "{status}");
         }
         for status in [200, 204, 302, 400, 401, 404, 409, 412, 501, 505] {
-            assert_eq!(pauses(&Method::GET, answered(status)), [0_u128; 0], "{status}");
+            assert_eq!(pauses(REPEATABLE, answered(status)), [0_u128; 0], "{status}");
         }
     }
 
     #[test]
-    fn throttled_requests_of_every_method_are_repeated() {
-        for method in [Method::GET, Method::PATCH, Method::POST] {
-            assert_eq!(pauses(&method, answered(429)), [1600, 3200, 6400]);
+    fn what_is_known_of_a_method_is_whether_it_may_be_done_twice() {
+        assert!([Method::GET, Method::PUT, Method::DELETE].iter().all(is_repeatable));
+        assert!(![Method::PATCH, Method::POST].iter().any(is_repeatable));
+    }
+
+    #[test]
+    fn throttled_requests_are_repeated_whatever_they_are() {
+        for repeatable in [REPEATABLE, ONCE] {
+            assert_eq!(pauses(repeatable, answered(429)), [1600, 3200, 6400]);
         }
         let asked = Outcome::Answered { status: 429, retry_after: Some(Duration::from_secs(7)) };
-        assert_eq!(pauses(&Method::PATCH, asked), [7000, 7000, 7000]);
+        assert_eq!(pauses(ONCE, asked), [7000, 7000, 7000]);
     }
 
     #[test]
     fn pauses_double_up_to_the_longest() {
         let (backoff, longest_pause) = (Duration::from_secs(1), Duration::from_secs(5));
         let policy = RetryPolicy { attempts: 100, backoff, longest_pause };
-        let pause = |attempt| policy.pause(&Method::GET, attempt, answered(503)).map(|pause| pause.as_secs());
+        let pause = |attempt| policy.pause(REPEATABLE, attempt, answered(503)).map(|pause| pause.as_secs());
         assert_eq!([1, 2, 3, 4, 99, 100].map(pause), [Some(0), Some(2), Some(4), Some(5), Some(5), None]);
     }
 
@@ -155,19 +160,19 @@ mod tests {
 
     #[test]
     fn only_a_failing_hub_that_was_asked_again_is_given_up() {
-        assert!(gave_up(&Method::GET, 4, answered(503)));
-        assert!(!gave_up(&Method::GET, 1, answered(503)));
-        assert!(!gave_up(&Method::GET, 4, answered(429)));
-        assert!(!gave_up(&Method::GET, 2, answered(404)));
-        assert!(!gave_up(&Method::PATCH, 2, answered(503)));
+        assert!(gave_up(REPEATABLE, 4, answered(503)));
+        assert!(!gave_up(REPEATABLE, 1, answered(503)));
+        assert!(!gave_up(REPEATABLE, 4, answered(429)));
+        assert!(!gave_up(REPEATABLE, 2, answered(404)));
+        assert!(!gave_up(ONCE, 2, answered(503)));
     }
 
     #[test]
     fn what_the_hub_never_saw_is_repeated_whatever_it_was() {
-        let unanswered = |method, stage| pauses(&method, Outcome::Unanswered(stage));
-        assert_eq!(unanswered(Method::POST, Stage::NeverSent), [0, 1600, 3200]);
-        assert_eq!(unanswered(Method::GET, Stage::Lost), [0, 1600, 3200]);
-        assert_eq!(unanswered(Method::POST, Stage::Lost), [0_u128; 0]);
-        assert_eq!(unanswered(Method::GET, Stage::Hopeless), [0_u128; 0]);
+        let unanswered = |repeatable, stage| pauses(repeatable, Outcome::Unanswered(stage));
+        assert_eq!(unanswered(ONCE, Stage::NeverSent), [0, 1600, 3200]);
+        assert_eq!(unanswered(REPEATABLE, Stage::Lost), [0, 1600, 3200]);
+        assert_eq!(unanswered(ONCE, Stage::Lost), [0_u128; 0]);
+        assert_eq!(unanswered(REPEATABLE, Stage::Hopeless), [0_u128; 0]);
     }
 }

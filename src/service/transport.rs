@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use reqwest::{Method, Url};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::retry::{Outcome, RetryPolicy, gave_up};
+use super::retry::{Outcome, RetryPolicy, gave_up, is_repeatable};
 use crate::auth::SasKey;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,13 +66,20 @@ impl Transport {
         Ok(Self { host_name, credentials, clock, client })
     }
 
-    /// Send a request and wait for the answer, `limit` at most in all, trying again where that is safe.
-    /// Every status is an answer.
+    /// Send a request and wait for the answer, `limit` at most in all, trying again where that is safe. A POST or PATCH
+    /// that may be done twice is `repeatable`. Every status is an answer.
     ///
     /// # Errors
     /// `ConnectionFailed`, `ConnectionDropped`, `Tls` or `Timeout`, after the last attempt; `InvalidArgument` if
     /// the address can't be used; `System` if the trusted certificates can't be read.
-    pub async fn request(&self, request: Request, limit: Duration, retry: RetryPolicy) -> Result<Response> {
+    pub async fn request(
+        &self,
+        request: Request,
+        repeatable: bool,
+        limit: Duration,
+        retry: RetryPolicy,
+    ) -> Result<Response> {
+        let repeatable = repeatable || is_repeatable(&request.method);
         let deadline = Instant::now() + limit;
         let mut attempts = 1;
         let mut doubtful: Option<Instant> = None;
@@ -84,11 +91,11 @@ impl Transport {
                 Ok(answer) => Outcome::answered(answer),
                 Err(failure) => Outcome::Unanswered(failure.stage),
             };
-            let pause = retry.pause(&request.method, attempts, outcome);
+            let pause = retry.pause(repeatable, attempts, outcome);
             // An answer now says more than a time-out later.
             let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
                 let answer = answer.map_err(|failure| failure.error)?;
-                let given_up = gave_up(&request.method, attempts, outcome);
+                let given_up = gave_up(repeatable, attempts, outcome);
                 let in_doubt = doubtful.map(|began| began.elapsed());
                 return Ok(Response { answer, attempts, given_up, in_doubt });
             };
@@ -159,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_host_name_that_is_none_is_refused() {
         let error = transport("my hub")
-            .request(get(), Duration::from_secs(1), RetryPolicy::default())
+            .request(get(), false, Duration::from_secs(1), RetryPolicy::default())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
@@ -170,7 +177,7 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let started = Instant::now();
         let error = transport(&free.to_string())
-            .request(get(), Duration::from_secs(1), RetryPolicy::default())
+            .request(get(), false, Duration::from_secs(1), RetryPolicy::default())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionFailed);

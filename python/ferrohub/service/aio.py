@@ -243,8 +243,8 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
         timeout: float | None = None,
     ) -> list[DeviceResult]:
         """Create, update or delete any number of identities; arguments and results as of the blocking manager."""
-        bulk = fleet.Bulk(changes, progress, timeout)
-        async for expected, outcome in self._client.run_many(bulk.calls(), fleet.checked_concurrency(concurrency)):
+        bulk = fleet.Bulk(changes, concurrency, progress, timeout)
+        async for expected, outcome in self._client.run_many(bulk.calls(), bulk.concurrency):
             bulk.note(expected, outcome)
         return bulk.finish()
 

@@ -67,7 +67,9 @@ class Connection:
         headers = request.headers + authorization
         try:
             transport = self._transport or self.open()
-            return transport.request(request.method, request.target, headers, request.body, limit, self.retry)
+            return transport.request(
+                request.method, request.target, headers, request.body, request.repeatable, limit, self.retry
+            )
         except CoreError as error:
             raise errors.from_core(error) from None
         except binascii.Error as error:

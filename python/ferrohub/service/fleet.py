@@ -7,8 +7,10 @@ https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry#bul
 from __future__ import annotations
 
 from itertools import islice
+from time import monotonic
 
 from ferrohub.service import errors, operations
+from ferrohub.service.calls.creation import own_success
 from ferrohub.service.models import ExportImportDevice, Twin
 from ferrohub.service.operation import interpret, prepare, read_each
 
@@ -19,14 +21,16 @@ if TYPE_CHECKING:
 
     from ferrohub.service.calls import Call
     from ferrohub.service.calls.registry import Query
-    from ferrohub.service.models import BulkRegistryOperationResult
+    from ferrohub.service.models import BulkRegistryOperationResult, DeviceRegistryOperationError
+    from ferrohub.service.operation import Operation
     from ferrohub.service.response import Response
 
     Change = Union[ExportImportDevice, dict[str, Any]]
     # Called with how many devices are done, and how many there are if that is known.
     Progress = Callable[[int, Optional[int]], object]
     Identity = tuple[Optional[str], Optional[str]]
-    Outcome = Union[tuple[BulkRegistryOperationResult, Response], Exception]
+    Answered = tuple[Optional[BulkRegistryOperationResult], Response]
+    Outcome = Union[Answered, Exception]
 
 LARGEST_PAGE = 1000
 """Rows that the hub gives at once."""
@@ -36,8 +40,13 @@ ALL_DEVICES = "SELECT * FROM devices"
 _TOO_MANY_REQUESTS = 429
 _NO_REASON = "the hub says no more"
 _ROUNDS_WHEN_THROTTLED = 10
-# What refuses one request for such a reason would refuse every other.
-_CONCERNS_ALL = (401, 403)
+# The hub would refuse every other request for the same reason.
+_UNAUTHORIZED = 401
+_ROUNDS_WITHOUT_SUCCESS = 2
+_GONE = ("DeviceNotFound", "ModuleNotFound")
+_THERE = ("DeviceAlreadyExists", "ModuleAlreadyExistsOnDevice")
+# What an identity has of a change that creates it.
+_OF_IDENTITY = ("status", "statusReason", "authentication", "capabilities", "deviceScope", "parentScopes")
 
 
 def query_page(
@@ -81,21 +90,29 @@ class DeviceResult:
 class Bulk:
     """Changes of identities, cut into requests, and what became of each.
 
-    A request that is throttled is sent again for some minutes. If the hub can't be reached, or refuses the caller, no
-    further request is sent, and all that was not sent fails with that error.
+    Each request is tried as calls are, and for some minutes if it is throttled. One that fails for good fails for its
+    identities only. But if the hub does not know the caller, or two rounds of requests in a row failed (a round is as
+    many as are on their way at once), no further request is sent, and all that was not sent fails with that error.
+    Raises ValueError for a concurrency with which no request could be on its way.
     """
 
-    def __init__(self, changes: Iterable[Change], progress: Progress | None, timeout: float | None) -> None:
+    def __init__(
+        self, changes: Iterable[Change], concurrency: int, progress: Progress | None, timeout: float | None
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         self.results: list[DeviceResult] = []
+        self.concurrency = concurrency
         self._changes = iter(changes)
         self._progress = progress
         self._timeout = timeout
         length = getattr(changes, "__len__", None)
         self._total = None if length is None else length()
         self._done = 0
+        self._failed_in_a_row = 0
         self._stopped_by: Exception | None = None
 
-    def calls(self) -> Iterator[tuple[list[DeviceResult], Call[tuple[BulkRegistryOperationResult, Response]]]]:
+    def calls(self) -> Iterator[tuple[list[DeviceResult], Call[Answered]]]:
         """The requests that are still to be made, each with the results that it is to fill."""
         while self._stopped_by is None:
             changes = list(islice(self._changes, LARGEST_REQUEST))
@@ -111,17 +128,24 @@ class Bulk:
     def note(self, expected: list[DeviceResult], outcome: Outcome) -> None:
         """What became of one request."""
         if isinstance(outcome, Exception):
-            if not isinstance(outcome, (errors.HttpOperationError, errors.ClientRequestError)):
-                raise outcome  # an argument that does not fit, or no token: nothing that the hub has answered
-            _fail(expected, str(outcome), getattr(outcome, "code", None))
-            response = getattr(outcome, "response", None)
-            if response is None or response.status_code in _CONCERNS_ALL:
-                self._stopped_by = outcome
+            self._note_failure(expected, outcome)
         else:
+            self._failed_in_a_row = 0
             _tell(expected, *outcome)
         self._done += len(expected)
         if self._progress is not None:
             self._progress(self._done, self._total)
+
+    def _note_failure(self, expected: list[DeviceResult], error: Exception) -> None:
+        of_the_hub = (errors.HttpOperationError, errors.ClientRequestError, errors.DeserializationError)
+        if not isinstance(error, of_the_hub):
+            raise error  # an argument that does not fit, or no token: nothing that came of a request
+        _fail(expected, str(error), getattr(error, "code", None))
+        self._failed_in_a_row += 1
+        response = getattr(error, "response", None)
+        is_refused = response is not None and response.status_code == _UNAUTHORIZED
+        if is_refused or self._failed_in_a_row >= _ROUNDS_WITHOUT_SUCCESS * self.concurrency:
+            self._stopped_by = error
 
     def finish(self) -> list[DeviceResult]:
         """The results, in the order of the changes; those that were not sent are told so."""
@@ -130,27 +154,56 @@ class Bulk:
         return self.results
 
 
-def checked_concurrency(concurrency: int) -> int:
-    """The same number. Raises ValueError if no request could be on its way."""
-    if concurrency < 1:
-        raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-    return concurrency
+def _as_model(change: Change) -> ExportImportDevice:
+    return change if isinstance(change, ExportImportDevice) else ExportImportDevice.from_dict(change)
 
 
 def _identity(change: Change) -> Identity:
-    if isinstance(change, ExportImportDevice):
-        return change.id, change.module_id
-    found = ExportImportDevice.from_dict(change)
+    found = _as_model(change)
     return found.id, found.module_id
 
 
-def _change(changes: list[Change], timeout: float | None) -> Call[tuple[BulkRegistryOperationResult, Response]]:
-    request = prepare(operations.UPDATE_REGISTRY, body=changes, timeout=timeout)
+def _change(changes: list[Change], timeout: float | None) -> Call[Answered]:
+    request = prepare(operations.CHANGE_IDENTITIES, body=changes, timeout=timeout)
+    first_doubt: float | None = None
     for _ in range(_ROUNDS_WHEN_THROTTLED):
         response = yield request
+        if response.in_doubt is not None and first_doubt is None:
+            first_doubt = monotonic() - response.in_doubt
         if response.status_code != _TOO_MANY_REQUESTS:
             break
-    return interpret(operations.UPDATE_REGISTRY, response), response
+    answer = interpret(operations.CHANGE_IDENTITIES, response)
+    if first_doubt is not None and answer is not None and answer.errors:
+        response.in_doubt = monotonic() - first_doubt
+        answer = yield from _without_own_successes(answer, changes, response, timeout)
+    return answer, response
+
+
+def _without_own_successes(
+    answer: BulkRegistryOperationResult, changes: list[Change], response: Response, timeout: float | None
+) -> Call[BulkRegistryOperationResult]:
+    """The answer to a request that the hub may have had before, without what it says only because of that."""
+    by_identity = {_identity(change): _as_model(change) for change in changes}
+    left = []
+    for error in answer.errors:
+        change = by_identity.get((error.device_id, error.module_id or None))
+        if change is None or not (yield from _is_own_success(error, change, response, timeout)):
+            left.append(error)
+    answer.errors, answer.is_successful = left, not left
+    return answer
+
+
+def _is_own_success(
+    error: DeviceRegistryOperationError, change: ExportImportDevice, response: Response, timeout: float | None
+) -> Call[bool]:
+    if error.error_code in _GONE:
+        return str(change.import_mode).startswith("delete")
+    if error.error_code not in _THERE or change.import_mode != "create":
+        return False
+    asked = {name: value for name, value in change.serialize().items() if name in _OF_IDENTITY}
+    get: Operation[Any] = operations.GET_DEVICE if change.module_id is None else operations.GET_MODULE
+    path = (change.id,) if change.module_id is None else (change.id, change.module_id)
+    return (yield from own_success(get, path, asked, response, timeout)) is not None
 
 
 def _fail(results: list[DeviceResult], error: str, code: str | None) -> None:
@@ -158,9 +211,9 @@ def _fail(results: list[DeviceResult], error: str, code: str | None) -> None:
         result.error, result.error_code = error, code or None
 
 
-def _tell(expected: list[DeviceResult], answer: BulkRegistryOperationResult, response: Response) -> None:
+def _tell(expected: list[DeviceResult], answer: BulkRegistryOperationResult | None, response: Response) -> None:
     """Spread an answer over the identities that it is about."""
-    if answer.is_successful is None:
+    if answer is None or answer.is_successful is None:
         # The hub refused the request as a whole.
         code, text, _ = errors.explain(response)
         _fail(expected, text or f"the hub answered {response.status_code} {response.reason!r}", code)

@@ -46,7 +46,7 @@ class Operation(Generic[Result]):
     `path` names its arguments in braces. Optional arguments are sent in the query (`query`; `late_query` for
     those that stand behind the API version) or as headers, and are given in this order. `body` writes the
     argument that is sent. `success` are the statuses of a good answer, and `returns` reads its JSON (None:
-    there is nothing to read).
+    there is nothing to read). A POST or PATCH that may be done twice is `repeatable`: it is tried again as a PUT is.
     """
 
     __slots__ = (
@@ -58,6 +58,7 @@ class Operation(Generic[Result]):
         "options",
         "parameters",
         "query",
+        "repeatable",
         "returns",
         "success",
     )
@@ -73,8 +74,10 @@ class Operation(Generic[Result]):
         late_query: Sequence[Option] = (),
         headers: Sequence[Option] = (),
         success: tuple[int, ...] = (200,),
+        repeatable: bool = False,
     ) -> None:
         self.method = method
+        self.repeatable = repeatable
         self.returns = returns
         self.body = body
         self.query = query
@@ -105,10 +108,10 @@ class Operation(Generic[Result]):
 class Request:
     """A request ready to be sent; the transport adds host, user agent and authorization.
 
-    `timeout` is in seconds, over all attempts; None is what the client has.
+    `repeatable` is as in `Operation`. `timeout` is in seconds, over all attempts; None is what the client has.
     """
 
-    __slots__ = ("body", "headers", "method", "target", "timeout")
+    __slots__ = ("body", "headers", "method", "repeatable", "target", "timeout")
 
     def __init__(
         self,
@@ -116,9 +119,11 @@ class Request:
         target: str,
         headers: list[tuple[str, str]],
         body: bytes | None,
+        repeatable: bool,
         timeout: float | None = None,
     ) -> None:
         self.method = method
+        self.repeatable = repeatable
         self.target = target
         self.headers = headers
         self.body = body
@@ -149,7 +154,7 @@ def prepare(
     if if_match is not None:
         headers.append(("If-Match", str(if_match)))
     headers.extend((name, given[name]) for name, _ in operation.headers if name in given)
-    return Request(operation.method, target, headers, content, timeout)
+    return Request(operation.method, target, headers, content, operation.repeatable, timeout)
 
 
 def _written(write: Callable[[Any], Any], body: Any) -> bytes:

@@ -36,6 +36,15 @@ UPDATE_REGISTRY = Operation(
     body=bodies.many(bodies.one(models.ExportImportDevice)),
     success=(200, 400),
 )
+# The same, for a call that knows its own success when the request had to be sent twice.
+CHANGE_IDENTITIES = Operation(
+    "POST",
+    "/devices",
+    UPDATE_REGISTRY.returns,
+    body=UPDATE_REGISTRY.body,
+    success=UPDATE_REGISTRY.success,
+    repeatable=True,
+)
 GET_SERVICE_STATISTICS = Operation("GET", "/statistics/service", models.ServiceStatistics.deserialize)
 GET_DEVICE_STATISTICS = Operation("GET", "/statistics/devices", models.RegistryStatistics.deserialize)
 
@@ -54,8 +63,9 @@ UPDATE_MODULE_TWIN = Operation("PATCH", MODULE_TWIN, models.Twin.deserialize, bo
 _PAGE = [("x-ms-continuation", str), ("x-ms-max-item-count", str)]
 _QUERY = bodies.one(models.QuerySpecification)
 QUERY_TWINS = Operation("POST", "/devices/query", list_of(models.Twin), body=_QUERY, headers=_PAGE)
-# The same, with rows as they come: a query may also select parts of twins, numbers or jobs.
-QUERY_ROWS = Operation("POST", "/devices/query", anything, body=_QUERY, headers=_PAGE)
+# The same, with rows as they come: a query may also select parts of twins, numbers or jobs. And it is asked again when
+# its answer is lost, which the official package doesn't do for the other.
+QUERY_ROWS = Operation("POST", "/devices/query", anything, body=_QUERY, headers=_PAGE, repeatable=True)
 
 _METHOD = bodies.one(models.CloudToDeviceMethod)
 _METHOD_RESULT = models.CloudToDeviceMethodResult.deserialize

@@ -197,13 +197,13 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
     ) -> list[DeviceResult]:
         """Create, update or delete any number of identities, each as its `import_mode` says; one result for each.
 
-        They are cut into requests of 100, of which `concurrency` are on their way at once; throttled ones are sent
-        again. `progress(done, total)` is called after each (total is None for an iterator). An identity must stand
-        there once only. What the hub refuses is in the results, not raised; if it can't be reached or refuses the
-        caller, the rest is not sent.
+        They are cut into requests of 100, of which `concurrency` are on their way at once; each is tried as the retry
+        policy says of a PUT, throttled ones for some minutes. `progress(done, total)` is called after each (total is
+        None for an iterator). An identity must stand there once only. What fails is in the results, not raised. The
+        rest is not sent once the hub refuses the caller (401) or 2 x `concurrency` requests in a row have failed.
         """
-        bulk = fleet.Bulk(changes, progress, timeout)
-        for expected, outcome in self._client.run_many(bulk.calls(), fleet.checked_concurrency(concurrency)):
+        bulk = fleet.Bulk(changes, concurrency, progress, timeout)
+        for expected, outcome in self._client.run_many(bulk.calls(), bulk.concurrency):
             bulk.note(expected, outcome)
         return bulk.finish()
 

@@ -20,6 +20,10 @@ from recording_hub import JSON, Answer, Recorded, RecordingHub
 
 Run = Callable[[Callable[[Any], Any]], Any]
 OK = Answer(body=b'{"isSuccessful": true, "errors": [], "warnings": []}')
+LOST = Answer(None)
+BUSY = Answer(503, "Service Unavailable")
+HTML = Answer(body=b"<html>Sign in</html>", headers=(("Content-Type", "text/html"),))
+QUOTA = Answer(403, "Forbidden", b'{"Message":"ErrorCode:IotHubQuotaExceeded;Quota exceeded"}')
 THROTTLED = Answer(429, "Too Many Requests", headers=(*JSON, ("Retry-After", "0")))
 
 
@@ -94,6 +98,16 @@ def test_a_query_that_is_refused_raises(run: Run, recorder: RecordingHub) -> Non
     recorder.answers = Answer(400, "Bad Request", b'{"Message":"ErrorCode:ArgumentInvalid;BadRequest"}')
     with pytest.raises(HttpOperationError, match="ArgumentInvalid: BadRequest"):
         run(lambda manager: manager.query("SELECT nonsense"))
+
+
+@pytest.mark.parametrize("failure", [THROTTLED, LOST, BUSY], ids=["throttled", "lost", "busy"])
+def test_a_page_whose_answer_does_not_come_is_asked_for_again(
+    failure: Answer, run: Run, recorder: RecordingHub
+) -> None:
+    last = page([{"deviceId": "a"}], "Twin", None)
+    recorder.answers = lambda _request: failure if len(recorder.requests) < 3 else last
+    assert [twin.device_id for twin in run(lambda manager: manager.devices())] == ["a"]
+    assert len(recorder.requests) == 3
 
 
 # --- bulk ---
@@ -224,28 +238,49 @@ def test_patience_with_a_hub_that_throttles_has_an_end(run: Run, recorder: Recor
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "error", "tried", "requests"),
     [
-        (Answer(401, "Unauthorized", b'{"Message":"ErrorCode:IotHubUnauthorizedAccess;Unauthorized"}'), "Unauthorized"),
-        (Answer(None), "closed the connection"),
+        (Answer(401, "Unauthorized", b'{"Message":"ErrorCode:IotHubUnauthorizedAccess;No"}'), "Unauthorized", 1, 1),
+        (LOST, "closed the connection", 2, 8),
+        (HTML, "text/html", 2, 2),
+        (QUOTA, "Quota exceeded", 2, 2),
     ],
+    ids=["refused", "lost", "a page", "quota"],
 )
-def test_nothing_more_is_sent_to_a_hub_that_refuses_the_caller_or_can_not_be_reached(
-    answer: Answer, error: str, run: Run, recorder: RecordingHub
+def test_nothing_more_is_sent_to_a_hub_that_refuses_the_caller_or_fails_twice_in_a_row(
+    answer: Answer, error: str, tried: int, requests: int, run: Run, recorder: RecordingHub
 ) -> None:
     recorder.answers = answer
     results = run(lambda manager: manager.bulk([{"id": str(n)} for n in range(1000)], concurrency=1))
-    assert len(recorder.requests) == 1
-    assert len(results) == 1000
+    assert len(recorder.requests) == requests
     assert {error in str(result.error) for result in results} == {True}
-    assert [str(result.error).startswith("not sent: ") for result in results] == [False] * 100 + [True] * 900
+    sent = [False] * 100 * tried
+    assert [str(result.error).startswith("not sent: ") for result in results] == sent + [True] * (1000 - len(sent))
 
 
-def test_a_failing_hub_fails_one_request_and_not_the_others(run: Run, recorder: RecordingHub) -> None:
-    busy = Answer(503, "Service Unavailable")
-    recorder.answers = lambda request: busy if "0" in names(request) else OK
+@pytest.mark.parametrize(
+    "failure", [LOST, BUSY, HTML, QUOTA, Answer(body=b"")], ids=["lost", "busy", "a page", "quota", "empty"]
+)
+def test_a_request_that_fails_for_good_fails_for_its_devices_and_not_for_others(
+    failure: Answer, run: Run, recorder: RecordingHub
+) -> None:
+    recorder.answers = lambda request: failure if "100" in names(request) else OK
     results = run(lambda manager: manager.bulk([{"id": str(n)} for n in range(300)], concurrency=2))
-    assert [result.succeeded for result in results] == [False] * 100 + [True] * 200
+    assert [result.succeeded for result in results] == [True] * 100 + [False] * 100 + [True] * 100
+
+
+@pytest.mark.parametrize("failure", [LOST, BUSY], ids=["lost", "busy"])
+def test_a_request_whose_answer_does_not_come_is_sent_again(failure: Answer, run: Run, recorder: RecordingHub) -> None:
+    recorder.answers = lambda _request: failure if len(recorder.requests) < 4 else OK
+    (result,) = run(lambda manager: manager.bulk([{"id": "a", "importMode": "update"}]))
+    assert (result.succeeded, len(recorder.requests)) == (True, 4)
+
+
+def test_failures_that_are_not_in_a_row_stop_nothing(run: Run, recorder: RecordingHub) -> None:
+    recorder.answers = lambda request: HTML if int(names(request)[0]) % 200 else OK
+    results = run(lambda manager: manager.bulk([{"id": str(n)} for n in range(1000)], concurrency=1))
+    assert len(recorder.requests) == 10
+    assert sum(result.succeeded for result in results) == 500
 
 
 def test_what_is_no_change_is_refused_at_once(run: Run, recorder: RecordingHub) -> None:

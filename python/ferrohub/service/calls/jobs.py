@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from ferrohub.service import operations
 from ferrohub.service.calls import ask
+from ferrohub.service.calls.creation import create, holds
+from ferrohub.service.codecs import decode_datetime
 from ferrohub.service.models import QueryResult
 from ferrohub.service.operation import interpret, prepare
 
@@ -43,8 +45,9 @@ class JobCalls:
     def create_scheduled_job(
         self, job_id: str, job_request: JobRequest | dict[str, Any], *, timeout: float | None = None
     ) -> Call[JobResponse]:
-        """Schedule an update of twins or calls of a method, for all devices that a condition finds."""
-        return ask(operations.CREATE_SCHEDULED_JOB, (job_id,), body=job_request, timeout=timeout)
+        """Schedule an update of twins or calls of a method for all devices that a condition finds. 409 if it exists."""
+        put, get = operations.CREATE_SCHEDULED_JOB, operations.GET_SCHEDULED_JOB
+        return create(put, get, (job_id,), job_request, timeout, _is_as_asked)
 
     def get_scheduled_job(self, job_id: str, *, timeout: float | None = None) -> Call[JobResponse]:
         """A scheduled job, with its status; of one that isn't known type and status are `unknown`."""
@@ -79,3 +82,34 @@ class JobCalls:
             items=found,
             continuation_token=response.headers.get("x-ms-continuation"),
         )
+
+
+def _is_as_asked(found: Any, asked: Any) -> bool:
+    """Whether a job is the one that was asked for, though hubs show some of it otherwise than they were given it."""
+    told_otherwise = {"startTime", "cloudToDeviceMethod"}
+    # 0 seconds are as many as the hub gives.
+    told = {name: value or "" for name, value in asked.items() if name not in told_otherwise}
+    method, asked_method = found.get("cloudToDeviceMethod") or {}, asked.get("cloudToDeviceMethod") or {}
+    method = {**method, "payload": _payload(method.get("payload"))}
+    return holds(found, told) and holds(method, asked_method) and _starts_as_asked(found, asked)
+
+
+def _payload(shown: Any) -> Any:
+    """A method's payload: hubs show it as the bytes of its JSON."""
+    import json
+
+    try:
+        return json.loads(bytes(shown)) if isinstance(shown, list) else shown
+    except (TypeError, ValueError):
+        return shown
+
+
+def _starts_as_asked(found: Any, asked: Any) -> bool:
+    """Whether it starts when it should, at once if that was over. A hub keeps fewer digits than it is given."""
+    if asked.get("startTime") is None:
+        return True
+    created, starts = found.get("createdTime"), found.get("startTime")
+    if created is None or starts is None:
+        return False
+    wanted = decode_datetime(asked["startTime"])
+    return wanted <= decode_datetime(created) or abs((decode_datetime(starts) - wanted).total_seconds()) < 1
