@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CONNECTION_STRING = os.environ.get("BENCH_CONNECTION_STRING", "")
+ON_STANDARD_PORTS = re.sub(r":\d+;", ";", CONNECTION_STRING, count=1)
+"""The same hub for AMQP, where azure-iot-hub knows the standard ports only."""
 CALLS = int(os.environ.get("BENCH_CALLS", "1"))
 DEVICES = int(os.environ.get("BENCH_DEVICES", "0"))
 

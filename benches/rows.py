@@ -55,6 +55,17 @@ SERVICE = [
         rate=40,
         cpu=1 / 30,
     ),
+    once("first message to a device", "service/first_message.py", rate=10, cpu=None, memory=None),
+    with_official(
+        "messages to devices, one after another", "service/messages.py", calls=(4000, 4000), rate=1, cpu=1 / 2
+    ),
+    Row(
+        "messages to devices, 1,000 at once",
+        Side(OURS, "service/many_messages.py", 20000),
+        Side(OFFICIAL, "service/messages.py", 4000),
+        rate=5,
+        cpu=1 / 5,
+    ),
     with_official("10,000 twins by query", "service/query.py", calls=(2, 1), rate=8, cpu=1 / 8),
 ]
 START = [

@@ -4,8 +4,12 @@
 //! - [`Proxy`]: whom to connect through; `http_proxy` and `socks` are how it is asked
 //! - [`WebSocketStream`]: bytes in the frames of a WebSocket, for clients and for the local hub; `upgrade` asks for one
 //!
-//! Whatever lies in between, the owner of a connection gets one [`BoxedStream`]. Used by `mqtt` and `service`.
+//! - [`batched`]: for AMQP, whose frames are many and small
+//!
+//! Whatever lies in between, the owner of a connection gets one [`BoxedStream`]. Used by `mqtt` and `service`, and for what they
+//! share by `hub`.
 
+mod batched;
 mod http_proxy;
 mod proxy;
 mod socks;
@@ -28,6 +32,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use batched::batched;
 pub use proxy::{Proxy, ProxyKind};
 pub use websocket::WebSocketStream;
 

@@ -32,6 +32,7 @@ use tokio::time::timeout;
 use self::claims::Claims;
 use self::sasl::Sasl;
 use super::{FIRST_BYTES_DEADLINE, HubState};
+use crate::net;
 
 /// The header of a connection that begins with SASL (AMQP 1.0, 5.3.1); any other begins with OPEN.
 const SASL_HEADER: &[u8] = b"AMQP\x03\x01\x00\x00";
@@ -82,7 +83,7 @@ where
         }
     }
     let begins_with_sasl = first.starts_with(SASL_HEADER);
-    let stream = tokio::io::join(io::Cursor::new(first).chain(reader), writer);
+    let stream = net::batched(tokio::io::join(io::Cursor::new(first).chain(reader), writer));
     let acceptor = ConnectionAcceptor::builder()
         .container_id(hub.access.hub_name())
         .max_frame_size(LARGEST_FRAME)

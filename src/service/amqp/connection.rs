@@ -44,7 +44,7 @@ impl Live {
             .hostname(target.host.as_str())
             .max_frame_size(LARGEST_FRAME)
             .channel_max(u16::MAX)
-            .open_with_stream(stream);
+            .open_with_stream(net::batched(stream));
         let mut connection = opening.await.map_err(|error| not_open(&error))?;
         let begun =
             Session::builder().incoming_window(WINDOW).outgoing_window(WINDOW).begin(&mut connection).await;
