@@ -217,17 +217,12 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
             await _of_running(_message_loops, message_errors.from_core).run(operation)
         await super().close()
 
-    async def query(
+    def query(
         self, query: Query | str, *, page_size: int = fleet.LARGEST_PAGE, timeout: float | None = None
     ) -> AsyncIterator[Any]:
         """Every row of a query, `async for row in manager.query("SELECT * FROM devices")`, as without asyncio."""
-        token: str | None = None
-        while True:
-            rows, token = await self._query_page(query, token, page_size, timeout)
-            for row in rows:
-                yield row
-            if token is None:
-                return
+        fleet.check_query(page_size, timeout)
+        return self._rows(query, page_size, timeout)
 
     def devices(self, *, timeout: float | None = None) -> AsyncIterator[Twin]:
         """The twins of all devices: `get_devices` without its limit of 1000."""
@@ -247,6 +242,15 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
         async for expected, outcome in self._client.run_many(bulk.calls(), bulk.concurrency):
             bulk.note(expected, outcome)
         return bulk.finish()
+
+    async def _rows(self, query: Query | str, page_size: int, timeout: float | None) -> AsyncIterator[Any]:
+        token: str | None = None
+        while True:
+            rows, token = await self._query_page(query, token, page_size, timeout)
+            for row in rows:
+                yield row
+            if token is None:
+                return
 
     @one_frame_async
     async def _query_page(

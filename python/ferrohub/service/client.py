@@ -15,7 +15,7 @@ from ferrohub._native import CoreError, Mailbox, ServiceTransport
 from ferrohub.service import errors
 from ferrohub.service.operation import DEFAULT_TIMEOUT
 from ferrohub.service.response import Response
-from ferrohub.service.retry import RetryPolicy
+from ferrohub.service.retry import checked_policy, checked_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ferrohub.service.authentication import Authorization
     from ferrohub.service.calls import Call
     from ferrohub.service.operation import Request
+    from ferrohub.service.retry import RetryPolicy
 
     Key = TypeVar("Key")
     Result = TypeVar("Result")
@@ -43,7 +44,7 @@ class Connection:
         self.host_name = host_name
         self.authorization = authorization
         self.timeout = DEFAULT_TIMEOUT if timeout is None else checked_timeout(timeout)
-        self.retry = retry or RetryPolicy()
+        self.retry = checked_policy(retry)
         self._transport: ServiceTransport | None = None
         self._opening = threading.Lock()
 
@@ -63,7 +64,8 @@ class Connection:
 
     def operation(self, request: Request, authorization: list[tuple[str, str]]) -> Operation:
         """What the core has to do for a request."""
-        limit = self.timeout if request.timeout is None else checked_timeout(request.timeout)
+        usual = max(self.timeout, request.takes)
+        limit = usual if request.timeout is None else checked_timeout(request.timeout)
         headers = request.headers + authorization
         try:
             transport = self._transport or self.open()
@@ -145,13 +147,6 @@ class ServiceClient(Connection):
             return Response(request, *operation.wait())
         except CoreError as error:
             raise errors.from_core(error) from None
-
-
-def checked_timeout(timeout: float) -> float:
-    """The same number of seconds. Raises ValueError if it is none to wait for."""
-    if not 0 < timeout < float("inf"):
-        raise ValueError(f"timeout must be a number of seconds above 0, not {timeout}")
-    return timeout
 
 
 def _platform() -> str:

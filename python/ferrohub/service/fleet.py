@@ -13,6 +13,7 @@ from ferrohub.service import errors, operations
 from ferrohub.service.calls.creation import own_success
 from ferrohub.service.models import ExportImportDevice, Twin
 from ferrohub.service.operation import interpret, prepare, read_each
+from ferrohub.service.retry import checked_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,14 @@ def query_page(
     return rows, response.headers.get("x-ms-continuation") or None
 
 
+def check_query(page_size: int, timeout: float | None) -> None:
+    """Raises TypeError or ValueError at the call: its first request is made when a row is wanted."""
+    if isinstance(page_size, bool) or not isinstance(page_size, int):
+        raise TypeError(f"page_size must be an int, not {page_size!r}")
+    if timeout is not None:
+        checked_timeout(timeout)
+
+
 class DeviceResult:
     """What became of one identity in `bulk`: `error` is None if it was done, else why it wasn't.
 
@@ -93,12 +102,16 @@ class Bulk:
     Each request is tried as calls are, and for some minutes if it is throttled. One that fails for good fails for its
     identities only. But if the hub does not know the caller, or two rounds of requests in a row failed (a round is as
     many as are on their way at once), no further request is sent, and all that was not sent fails with that error.
-    Raises ValueError for a concurrency with which no request could be on its way.
+    Raises TypeError or ValueError for arguments that make no sense.
     """
 
     def __init__(
         self, changes: Iterable[Change], concurrency: int, progress: Progress | None, timeout: float | None
     ) -> None:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int):
+            raise TypeError(f"concurrency must be an int, not {concurrency!r}")
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be a function of two numbers, not {progress!r}")
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         self.results: list[DeviceResult] = []

@@ -10,7 +10,7 @@ import threading
 
 from ferrohub._native import CoreError, MessageSender
 from ferrohub.service import message_errors
-from ferrohub.service.client import checked_timeout
+from ferrohub.service.retry import checked_timeout
 from ferrohub.service.transport_type import TransportType
 
 TYPE_CHECKING = False

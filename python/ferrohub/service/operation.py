@@ -35,7 +35,7 @@ else:
 
 API_VERSION = "2021-04-12"
 DEFAULT_TIMEOUT = 100.0
-"""Seconds for a call, with all its attempts."""
+"""Seconds for a call, with all its attempts, unless what it asks for takes longer."""
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 
@@ -47,6 +47,7 @@ class Operation(Generic[Result]):
     those that stand behind the API version) or as headers, and are given in this order. `body` writes the
     argument that is sent. `success` are the statuses of a good answer, and `returns` reads its JSON (None:
     there is nothing to read). A POST or PATCH that may be done twice is `repeatable`: it is tried again as a PUT is.
+    `takes` tells from the options and the body how many seconds the hub may need for it.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Operation(Generic[Result]):
         "repeatable",
         "returns",
         "success",
+        "takes",
     )
 
     def __init__(
@@ -75,9 +77,11 @@ class Operation(Generic[Result]):
         headers: Sequence[Option] = (),
         success: tuple[int, ...] = (200,),
         repeatable: bool = False,
+        takes: Callable[[dict[str, str], Any], float] | None = None,
     ) -> None:
         self.method = method
         self.repeatable = repeatable
+        self.takes = takes
         self.returns = returns
         self.body = body
         self.query = query
@@ -108,10 +112,11 @@ class Operation(Generic[Result]):
 class Request:
     """A request ready to be sent; the transport adds host, user agent and authorization.
 
-    `repeatable` is as in `Operation`. `timeout` is in seconds, over all attempts; None is what the client has.
+    `repeatable` is as in `Operation`. `timeout` is in seconds, over all attempts; None is what the client has, but what
+    the request `takes` at least.
     """
 
-    __slots__ = ("body", "headers", "method", "repeatable", "target", "timeout")
+    __slots__ = ("body", "headers", "method", "repeatable", "takes", "target", "timeout")
 
     def __init__(
         self,
@@ -121,9 +126,11 @@ class Request:
         body: bytes | None,
         repeatable: bool,
         timeout: float | None = None,
+        takes: float = 0.0,
     ) -> None:
         self.method = method
         self.repeatable = repeatable
+        self.takes = takes
         self.target = target
         self.headers = headers
         self.body = body
@@ -147,23 +154,30 @@ def prepare(
     given = {name: str(kind(value)) for (name, kind), value in zip(operation.options, options) if value is not None}
     target = operation.address(path, given)
     headers = [("Accept", "application/json")]
-    content = None
+    content = written = None
     if operation.body is not None:
-        content = _written(operation.body, body)
+        content = _content(operation.body, body)
+        written = _written(content)
         headers.append(("Content-Type", "application/json; charset=utf-8"))
     if if_match is not None:
         headers.append(("If-Match", str(if_match)))
     headers.extend((name, given[name]) for name, _ in operation.headers if name in given)
-    return Request(operation.method, target, headers, content, operation.repeatable, timeout)
+    takes = 0.0 if operation.takes is None else operation.takes(given, content)
+    return Request(operation.method, target, headers, written, operation.repeatable, timeout, takes)
 
 
-def _written(write: Callable[[Any], Any], body: Any) -> bytes:
-    """The body as JSON, with Python's separators and escapes."""
+def _content(write: Callable[[Any], Any], body: Any) -> Any:
+    """The body as values of JSON."""
     if body is None:
         raise errors.validation_error("required", "body", True)
+    return write(body)
+
+
+def _written(content: Any) -> bytes:
+    """JSON with Python's separators and escapes."""
     import json  # slow to import; a program that only names the classes does without
 
-    return json.dumps(write(body)).encode("ascii")
+    return json.dumps(content).encode("ascii")
 
 
 def interpret(operation: Operation[Result], response: Response) -> Result:

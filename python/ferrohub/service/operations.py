@@ -11,6 +11,10 @@ from __future__ import annotations
 from ferrohub.service import bodies, models
 from ferrohub.service.operation import Operation, anything, list_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NO_CONTENT = (204,)
 
 # --- the identity registry ---
@@ -67,10 +71,25 @@ QUERY_TWINS = Operation("POST", "/devices/query", list_of(models.Twin), body=_QU
 # its answer is lost, which the official package doesn't do for the other.
 QUERY_ROWS = Operation("POST", "/devices/query", anything, body=_QUERY, headers=_PAGE, repeatable=True)
 
+
+def _waits(named: Any) -> float:
+    """Seconds that a hub may need for a method: to wait for the device and for its response, and to tell of it."""
+    connect, response = named.get("connectTimeoutInSeconds") or 0, named.get("responseTimeoutInSeconds") or 30
+    return int(connect) + int(response) + 10.0
+
+
 _METHOD = bodies.one(models.CloudToDeviceMethod)
 _METHOD_RESULT = models.CloudToDeviceMethodResult.deserialize
-INVOKE_METHOD = Operation("POST", "/twins/{device_id}/methods", _METHOD_RESULT, body=_METHOD)
-INVOKE_MODULE_METHOD = Operation("POST", "/twins/{device_id}/modules/{module_id}/methods", _METHOD_RESULT, body=_METHOD)
+INVOKE_METHOD = Operation(
+    "POST", "/twins/{device_id}/methods", _METHOD_RESULT, body=_METHOD, takes=lambda _options, method: _waits(method)
+)
+INVOKE_MODULE_METHOD = Operation(
+    "POST",
+    "/twins/{device_id}/modules/{module_id}/methods",
+    _METHOD_RESULT,
+    body=_METHOD,
+    takes=lambda _options, method: _waits(method),
+)
 
 # --- configurations ---
 
@@ -136,6 +155,7 @@ INVOKE_COMMAND = Operation(
     anything,
     body=bodies.anything,
     late_query=_COMMAND_TIMEOUTS,
+    takes=lambda options, _payload: _waits(options),
 )
 INVOKE_COMPONENT_COMMAND = Operation(
     "POST",
@@ -143,4 +163,5 @@ INVOKE_COMPONENT_COMMAND = Operation(
     anything,
     body=bodies.anything,
     late_query=_COMMAND_TIMEOUTS,
+    takes=lambda options, _payload: _waits(options),
 )

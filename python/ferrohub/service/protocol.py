@@ -12,7 +12,7 @@ import functools
 from ferrohub.service import operations
 from ferrohub.service.client import ServiceClient
 from ferrohub.service.operation import API_VERSION, interpret, prepare
-from ferrohub.service.retry import RetryPolicy
+from ferrohub.service.retry import RetryPolicy, checked_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class _ConnectionSettings:
 
     @timeout.setter
     def timeout(self, seconds: float) -> None:
-        self._client.timeout = seconds
+        self._client.timeout = checked_timeout(seconds)
 
     @property
     def verify(self) -> bool:

@@ -175,12 +175,8 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         Rows are twins where the query selects all of them, else what it selects, as JSON. `page_size` is at most 1000;
         `timeout` is for each page.
         """
-        token: str | None = None
-        while True:
-            rows, token = self._query_page(query, token, page_size, timeout)
-            yield from rows
-            if token is None:
-                return
+        fleet.check_query(page_size, timeout)
+        return self._rows(query, page_size, timeout)
 
     def devices(self, *, timeout: float | None = None) -> Iterator[Twin]:
         """The twins of all devices: `get_devices` without its limit of 1000."""
@@ -206,6 +202,14 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         for expected, outcome in self._client.run_many(bulk.calls(), bulk.concurrency):
             bulk.note(expected, outcome)
         return bulk.finish()
+
+    def _rows(self, query: Query | str, page_size: int, timeout: float | None) -> Iterator[Any]:
+        token: str | None = None
+        while True:
+            rows, token = self._query_page(query, token, page_size, timeout)
+            yield from rows
+            if token is None:
+                return
 
     @one_frame
     def _query_page(

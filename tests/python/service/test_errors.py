@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 import pytest
@@ -21,8 +22,9 @@ from ferrohub.service import (
     HttpOperationError,
     IoTHubRegistryManager,
     RetriesExhaustedError,
+    RetryPolicy,
 )
-from ferrohub.service.models import Twin
+from ferrohub.service.models import CloudToDeviceMethod, Twin
 from ferrohub.service.sastoken import SasTokenError
 from recording_hub import JSON, Answer, Recorded, RecordingHub
 
@@ -128,6 +130,39 @@ def test_a_call_without_an_answer_ends_at_its_time(recorder: RecordingHub) -> No
     answer_now.set()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.invoke_device_method("d", CloudToDeviceMethod(method_name="m", response_timeout_in_seconds=20)),
+        lambda m: m.invoke_device_module_method("d", "m", {"methodName": "m", "connectTimeoutInSeconds": 20}),
+        lambda m: m.protocol.devices.invoke_method("d", {"method_name": "m", "connect_timeout_in_seconds": 20}),
+        lambda m: m.protocol.digital_twin.invoke_root_level_command("d", "m", {}, response_timeout_in_seconds=20),
+    ],
+    ids=["device", "module", "protocol", "command"],
+)
+def test_a_method_call_has_the_time_that_it_gives_the_device(
+    call: Callable[[IoTHubRegistryManager], Any], recorder: RecordingHub
+) -> None:
+    arrived, answer_now = threading.Event(), threading.Event()
+
+    def answers(request: Recorded) -> Answer:
+        if request.line.startswith("POST"):
+            arrived.set()
+        answer_now.wait(30)
+        return Answer()
+
+    recorder.answers = answers
+    with IoTHubRegistryManager(recorder.connection_string(), timeout=0.2) as manager, ThreadPoolExecutor() as pool:
+        called = pool.submit(call, manager)
+        assert arrived.wait(20)
+        # Another call that began later ends for the manager's time.
+        with pytest.raises(ClientRequestError, match="ReadTimeout"):
+            manager.get_device("d")
+        assert not called.done()
+        answer_now.set()
+        called.result(20)
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
 def test_a_time_that_is_none_to_wait_for_is_refused(timeout: float, manager: IoTHubRegistryManager) -> None:
     for wrong in (
@@ -136,6 +171,26 @@ def test_a_time_that_is_none_to_wait_for_is_refused(timeout: float, manager: IoT
     ):
         with pytest.raises(ValueError, match=r"timeout must be a number of seconds above 0, not"):
             wrong()
+
+
+@pytest.mark.parametrize("wrong", ["5", True, [5]])
+def test_what_is_no_number_or_no_policy_is_refused_at_the_call(wrong: Any, manager: IoTHubRegistryManager) -> None:
+    for call in (
+        lambda: IoTHubRegistryManager(SERVICE, timeout=wrong),
+        lambda: IoTHubRegistryManager(SERVICE, retry=wrong),
+        lambda: RetryPolicy(attempts=wrong),
+        lambda: RetryPolicy(backoff=wrong),
+        lambda: manager.get_device("d", timeout=wrong),
+        lambda: manager.query("SELECT * FROM devices", timeout=wrong),
+        lambda: manager.query("SELECT * FROM devices", page_size=wrong),
+        lambda: manager.bulk([], concurrency=wrong),
+        lambda: manager.bulk([], progress=wrong),
+        lambda: setattr(manager.protocol.config.connection, "timeout", wrong),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^(timeout|retry|attempts|backoff|page_size|concurrency|progress) must be"
+        ):
+            call()
 
 
 def test_an_untrusted_certificate_is_refused_at_once(
