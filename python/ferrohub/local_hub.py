@@ -77,7 +77,8 @@ class LocalHub:
             key: The key of the policy `iothubowner` in base64, or `"random"`. The default is the same well-known key
                 for every local hub.
             limits: What it holds at most, where that is not what Azure's hubs do: `identities` (1,000,000 devices and
-                modules), `modules` (50 of a device), `active_jobs` (1; Azure's larger hubs have 5 or 10).
+                modules), `modules` (50 of a device), `active_jobs` (1; Azure's larger hubs have 5 or 10),
+                `feedback_seconds` (15; for how long feedback on messages waits for a full batch).
         """
         path = None if data is None else os.fspath(data)
         named = [f"{name}={number}" for name, number in (limits or {}).items()]

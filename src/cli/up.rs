@@ -40,7 +40,8 @@ pub(super) struct Up {
     /// A CA whose certificates stand for devices, as PEM; again for more of them. With --data they are kept
     #[arg(long = "ca-certificate", value_name = "FILE")]
     ca_certificates: Vec<PathBuf>,
-    /// What the hub holds at most: `identities`, `modules` of a device, or `active_jobs`; again for more of them
+    /// What the hub holds at most: `identities`, `modules` of a device, `active_jobs`; or for how long feedback waits for
+    /// a full batch: `feedback_seconds`; again for more of them
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
     /// Print one JSON line when ready, for programs

@@ -15,11 +15,13 @@ pub struct Limits {
     pub modules: usize,
     /// Scheduled jobs that have not ended. Here the default is that of the smallest hubs.
     pub active_jobs: usize,
+    /// For how long feedback on messages waits until it is sent, if there is no batch of it before.
+    pub feedback_seconds: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { identities: 1_000_000, modules: 50, active_jobs: 1 }
+        Self { identities: 1_000_000, modules: 50, active_jobs: 1, feedback_seconds: 15 }
     }
 }
 
@@ -34,10 +36,13 @@ impl Limits {
             "identities" => Some(&mut self.identities),
             "modules" => Some(&mut self.modules),
             "active_jobs" => Some(&mut self.active_jobs),
+            "feedback_seconds" => Some(&mut self.feedback_seconds),
             _ => None,
         };
         let (Some(limit), Ok(number)) = (limit, number.parse()) else {
-            let text = format!("'{text}' is no limit: identities, modules or active_jobs, with a number");
+            let text = format!(
+                "'{text}' is no limit: identities, modules, active_jobs or feedback_seconds, with a number"
+            );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         };
         *limit = number;
@@ -89,10 +94,10 @@ mod tests {
     #[test]
     fn a_limit_is_set_by_its_name_and_nothing_else_is_one() {
         let mut limits = Limits::default();
-        for text in ["identities=2", "modules=0", "active_jobs=10"] {
+        for text in ["identities=2", "modules=0", "active_jobs=10", "feedback_seconds=0"] {
             limits.set(text).unwrap();
         }
-        assert_eq!(limits, Limits { identities: 2, modules: 0, active_jobs: 10 });
+        assert_eq!(limits, Limits { identities: 2, modules: 0, active_jobs: 10, feedback_seconds: 0 });
         for text in ["", "modules", "modules=", "modules=-1", "modules=many", "devices=1", "=1"] {
             let error = limits.set(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::base64_body;
+use super::feedback::{FeedbackRequest, MessageOutcome};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::topics;
 
@@ -36,6 +37,9 @@ pub struct QueuedMessage {
     pub expires: u64,
     /// How often it was sent.
     pub deliveries: u32,
+    /// What its sender wants to hear of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackRequest>,
 }
 
 /// What a look into the queue brought.
@@ -44,7 +48,7 @@ pub(super) struct Taken {
     /// To be sent now; they stay in the queue until they are acknowledged.
     pub(super) messages: Vec<QueuedMessage>,
     /// Removed undelivered: which, and why.
-    pub(super) given_up: Vec<(u64, &'static str)>,
+    pub(super) given_up: Vec<(QueuedMessage, MessageOutcome)>,
 }
 
 impl QueuedMessage {
@@ -57,11 +61,11 @@ impl QueuedMessage {
         }
     }
 
-    fn reason_to_give_up(&self, now: u64) -> Option<&'static str> {
+    fn reason_to_give_up(&self, now: u64) -> Option<MessageOutcome> {
         if self.expires <= now {
-            Some("it has expired")
+            Some(MessageOutcome::Expired)
         } else if self.deliveries >= MOST_DELIVERIES {
-            Some("it was sent 10 times and never acknowledged")
+            Some(MessageOutcome::DeliveryCountExceeded)
         } else {
             None
         }
@@ -92,22 +96,25 @@ impl MessageQueue {
         self.waiting.push(QueuedMessage { number: self.last, ..message });
     }
 
+    /// When the first of its messages expires.
+    pub(super) fn next_expiry(&self) -> Option<u64> {
+        self.waiting.iter().map(|message| message.expires).min()
+    }
+
     /// Remove what is too late.
-    pub(super) fn expire(&mut self, now: u64) {
-        self.waiting.retain(|message| message.expires > now);
+    pub(super) fn expire(&mut self, now: u64) -> Vec<QueuedMessage> {
+        self.waiting.extract_if(.., |message| message.expires <= now).collect()
     }
 
-    /// Remove all messages, those on their way included: their acknowledgements are for nothing then. How many there
-    /// were.
-    pub(super) fn purge(&mut self) -> usize {
-        std::mem::take(&mut self.waiting).len()
+    /// Remove all messages, those on their way included: their acknowledgements are for nothing then.
+    pub(super) fn purge(&mut self) -> Vec<QueuedMessage> {
+        std::mem::take(&mut self.waiting)
     }
 
-    /// Remove a message that was acknowledged; whether it was there.
-    pub(super) fn remove(&mut self, number: u64) -> bool {
-        let before = self.len();
-        self.waiting.retain(|message| message.number != number);
-        self.len() < before
+    /// Remove a message that was acknowledged, if it is there.
+    pub(super) fn remove(&mut self, number: u64) -> Option<QueuedMessage> {
+        let place = self.waiting.iter().position(|message| message.number == number)?;
+        Some(self.waiting.remove(place))
     }
 
     /// Whether anything waits that is not on its way.
@@ -123,7 +130,7 @@ impl MessageQueue {
                 return true;
             }
             if let Some(reason) = message.reason_to_give_up(now) {
-                taken.given_up.push((message.number, reason));
+                taken.given_up.push((message.clone(), reason));
                 return false;
             }
             message.deliveries += 1;
@@ -140,7 +147,7 @@ mod tests {
 
     fn message(body: &'static str, expires: u64) -> QueuedMessage {
         let (input, properties, body) = (None, "a=b".to_owned(), Bytes::from(body));
-        QueuedMessage { number: 0, input, properties, body, expires, deliveries: 0 }
+        QueuedMessage { number: 0, input, properties, body, expires, deliveries: 0, feedback: None }
     }
 
     fn queue(expiries: &[u64]) -> MessageQueue {
@@ -161,7 +168,7 @@ mod tests {
         let first = queue.take(2, 0, |_| false);
         assert_eq!(numbers(&first), [1, 2]);
         assert_eq!(numbers(&queue.take(2, 0, |number| number <= 2)), [3, 4]);
-        assert!(queue.remove(2) && !queue.remove(2));
+        assert!(queue.remove(2).is_some() && queue.remove(2).is_none());
         // On the next connection nothing is on its way any more.
         let again = queue.take(50, 0, |_| false);
         assert_eq!(numbers(&again), [1, 3, 4]);
@@ -171,7 +178,11 @@ mod tests {
     #[test]
     fn what_has_expired_or_was_sent_ten_times_is_given_up() {
         let mut queue = queue(&[5, 100]);
-        assert_eq!(queue.take(50, 5, |_| false).given_up, [(1, "it has expired")]);
+        let given_up = queue.take(50, 5, |_| false).given_up;
+        assert_eq!(
+            given_up.iter().map(|(message, why)| (message.number, *why)).collect::<Vec<_>>(),
+            [(1, MessageOutcome::Expired)]
+        );
         for _ in 0..9 {
             assert_eq!(numbers(&queue.take(50, 5, |_| false)), [2]);
         }
@@ -182,7 +193,9 @@ mod tests {
     #[test]
     fn it_is_written_and_read_with_any_bytes() {
         let mut queue = queue(&[5]);
-        queue.push(QueuedMessage { body: Bytes::from_static(b"\0\xff"), ..message("", 7) });
+        let asked = [("iothub-ack".to_owned(), "full".to_owned())];
+        let feedback = FeedbackRequest::of(&asked);
+        queue.push(QueuedMessage { body: Bytes::from_static(b"\0\xff"), feedback, ..message("", 7) });
         let text = serde_json::to_string(&queue).unwrap();
         assert_eq!(serde_json::from_str::<MessageQueue>(&text).unwrap(), queue);
     }

@@ -3,13 +3,19 @@
 //! Back ends send cloud-to-device messages over AMQP (`amqp`), the hub's owner through `LocalHub` or the command, too. Messages to inputs come from IoT Edge's router in the real world.
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d>
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::HubState;
 use super::base64_body;
+use super::deadlines::Deadlines;
+use super::entity::Entity;
 use super::error::HubError;
+use super::feedback::{FeedbackRequest, MessageOutcome};
 use super::message_queue::{QueuedMessage, Taken};
+use super::store::{State, Transaction};
 use super::twins::missing;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
@@ -104,15 +110,20 @@ impl HubState {
         let change = self.store.write(|transaction| {
             let before = transaction.before();
             let mut entity = transaction.copy(id).ok_or_else(|| missing(before, id))?;
-            entity.messages.expire(now);
+            self.expire_messages(transaction, id, &mut entity, now);
             if entity.messages.len() >= limits.messages {
                 let message = format!("Device Queue depth cannot exceed {} messages", limits.messages);
                 return Err(HubError::new(ErrorCode::QUEUE_DEPTH_EXCEEDED, message));
             }
+            let expires = message.expires;
             entity.messages.push(message);
             transaction.put(id.clone(), entity);
-            let (connections, id) = (self.connections.clone(), id.clone());
-            transaction.then(move |_| connections.tell_of_message(&id));
+            let (connections, deadlines, id) =
+                (self.connections.clone(), Arc::clone(&self.deadlines), id.clone());
+            transaction.then(move |_| {
+                deadlines.add(&id, expires);
+                connections.tell_of_message(&id);
+            });
             Ok(())
         });
         change.await
@@ -127,10 +138,11 @@ impl HubState {
         let now = self.clock.unix_millis();
         let change = self.store.write(|transaction| {
             let mut entity = transaction.copy(device).ok_or_else(|| HubError::not_found(device))?;
-            entity.messages.expire(now);
+            self.expire_messages(transaction, device, &mut entity, now);
             let purged = entity.messages.purge();
+            self.tell_outcome(transaction, device, &entity, &purged, MessageOutcome::Purged, now);
             transaction.put(device.clone(), entity);
-            Ok(purged)
+            Ok(purged.len())
         });
         change.await
     }
@@ -157,13 +169,13 @@ impl HubState {
         let change = self.store.write(|transaction| {
             let Some(mut entity) = transaction.copy(id) else { return Ok(Taken::default()) };
             let taken = entity.messages.take(most, now, &on_its_way);
+            for (message, outcome) in &taken.given_up {
+                self.tell_outcome(transaction, id, &entity, std::slice::from_ref(message), *outcome, now);
+            }
             transaction.put(id.clone(), entity);
             Ok(taken)
         });
         let taken = change.await?;
-        for (number, reason) in taken.given_up {
-            self.notices.tell(|| format!("message {number} to {id} was given up: {reason}"));
-        }
         Ok(taken.messages)
     }
 
@@ -171,15 +183,90 @@ impl HubState {
     /// the message is delivered once more.
     pub(super) fn complete_message(&self, id: &IdentityId, number: u64) {
         // Refused only if the data file can't be written, which every answer tells.
+        let now = self.clock.unix_millis();
         let _ = self.store.write_behind(|transaction| {
             if let Some(mut entity) = transaction.copy(id)
-                && entity.messages.remove(number)
+                && let Some(message) = entity.messages.remove(number)
             {
+                self.tell_outcome(transaction, id, &entity, &[message], MessageOutcome::Success, now);
                 transaction.put(id.clone(), entity);
             }
             Ok(())
         });
     }
+
+    /// Give up messages when their time is over. Never resolves.
+    pub(super) async fn keep_messages_expiring(self) {
+        loop {
+            self.expire_due();
+            tokio::select! {
+                () = self.clock.sleep_until(self.deadlines.first().unwrap_or(u64::MAX)) => {}
+                () = self.deadlines.earlier() => {}
+            }
+        }
+    }
+
+    pub(super) fn expire_due(&self) {
+        let now = self.clock.unix_millis();
+        for id in self.deadlines.take_due(now) {
+            // Refused only if the data file can't be written, which every answer tells.
+            let _ = self.store.write_behind(|transaction| {
+                let Some(mut entity) = transaction.copy(&id) else { return Ok(()) };
+                if self.expire_messages(transaction, &id, &mut entity, now) {
+                    transaction.put(id.clone(), entity);
+                }
+                Ok(())
+            });
+            // After the change: a message that comes meanwhile brings its own deadline.
+            let next = self.store.peek(|state| state.get(&id)?.messages.next_expiry());
+            if let Some(next) = next {
+                self.deadlines.add(&id, next);
+            }
+        }
+    }
+
+    /// Remove what is too late; whether anything was.
+    fn expire_messages(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        entity: &mut Entity,
+        now: u64,
+    ) -> bool {
+        let expired = entity.messages.expire(now);
+        self.tell_outcome(transaction, id, entity, &expired, MessageOutcome::Expired, now);
+        !expired.is_empty()
+    }
+
+    /// Tell what became of messages that are not in the queue any more.
+    fn tell_outcome(
+        &self,
+        transaction: &mut Transaction<'_>,
+        id: &IdentityId,
+        entity: &Entity,
+        messages: &[QueuedMessage],
+        outcome: MessageOutcome,
+        now: u64,
+    ) {
+        for message in messages {
+            self.feedback.tell(transaction, (id, entity), (message, outcome), now);
+            if matches!(outcome, MessageOutcome::Expired | MessageOutcome::DeliveryCountExceeded) {
+                let (number, why) = (message.number, outcome.description());
+                self.notices.tell(|| format!("message {number} to {id} was given up: {why}"));
+            }
+        }
+    }
+}
+
+/// The deadlines of all queues.
+pub(super) fn deadlines(state: &State) -> Deadlines {
+    let deadlines = Deadlines::default();
+    for (id, entity) in state.after(None) {
+        if let Some(expiry) = entity.messages.next_expiry() {
+            deadlines.add(id, expiry);
+        }
+    }
+    deadlines
 }
 
 impl NewMessage {
@@ -190,6 +277,7 @@ impl NewMessage {
         now: u64,
     ) -> Result<QueuedMessage, HubError> {
         let expires = self.expiry(now)?;
+        let feedback = FeedbackRequest::of(&self.properties);
         let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
         self.properties.sort_by_key(|(name, _)| place(name));
         let pairs = self.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -203,7 +291,7 @@ impl NewMessage {
             );
             return Err(HubError::new(ErrorCode::MESSAGE_TOO_LARGE, message));
         }
-        Ok(QueuedMessage { number: 0, input, properties, body: self.body, expires, deliveries: 0 })
+        Ok(QueuedMessage { number: 0, input, properties, body: self.body, expires, deliveries: 0, feedback })
     }
 
     fn expiry(&self, now: u64) -> Result<u64, HubError> {

@@ -24,6 +24,7 @@ pub mod connections;
 pub mod control;
 mod counters;
 mod data_file;
+mod deadlines;
 pub mod digital_twins;
 pub mod dps;
 mod edge;
@@ -31,6 +32,7 @@ mod endpoint;
 pub mod entity;
 pub mod error;
 pub mod faults;
+pub mod feedback;
 pub mod https;
 mod identity_body;
 pub mod jobs;
@@ -47,6 +49,7 @@ pub(crate) mod private_file;
 pub mod query;
 pub mod registry;
 pub mod server;
+pub mod service_queue;
 pub mod sessions;
 pub mod store;
 pub mod telemetry;
@@ -75,10 +78,13 @@ use access::Access;
 use configurations::Table;
 use connections::Connections;
 use data_file::{DataFile, HubRecord, Stored};
+use deadlines::Deadlines;
 use faults::Faults;
+use feedback::Feedback;
 use jobs::Jobs;
 use journal::Journal;
 use limits::Limits;
+use service_queue::ServiceQueue;
 use store::Store;
 use telemetry::{Log, Telemetry, TelemetryMessage};
 use uploads::Uploads;
@@ -135,6 +141,12 @@ pub struct HubState {
     pub store: Store,
     /// The configurations there are.
     pub configurations: Arc<Table>,
+    /// What becomes of messages to devices.
+    pub feedback: Arc<Feedback>,
+    /// What devices told of their uploads, for back ends.
+    pub file_notifications: ServiceQueue,
+    /// When messages to devices expire.
+    deadlines: Arc<Deadlines>,
     /// Who is connected now.
     pub connections: Connections,
     /// What has happened so far.
@@ -168,6 +180,9 @@ impl HubState {
         if !configurations.is_empty() {
             store.watch().note_all();
         }
+        let feedback = Arc::new(store.peek(Feedback::restored));
+        let file_notifications = store.peek(uploads::restored_notifications);
+        let deadlines = Arc::new(store.peek(messages::deadlines));
         Ok(Self {
             address: settings.address.as_str().into(),
             access: Arc::new(Access::new(&record.host_name, &record.owner_key)?),
@@ -175,6 +190,9 @@ impl HubState {
             limits: settings.limits,
             store,
             configurations,
+            feedback,
+            file_notifications,
+            deadlines,
             connections: Connections::default(),
             counters: Arc::default(),
             telemetry: Arc::new(Telemetry::restored(log)),

@@ -106,10 +106,14 @@ impl Hub {
         let endpoint = Endpoint::new(state.clone(), &certificate, stop.clone())?;
         let serving = accept_all(ports.listeners, endpoint, state.connections.clone(), stop);
         let applying = state.clone().keep_configurations_applied();
+        let expiring = state.clone().keep_messages_expiring();
+        let batching = state.clone().keep_feedback_batched();
         let server = tokio::spawn(async move {
             tokio::select! {
                 () = serving => {}
                 () = applying => {}
+                () = expiring => {}
+                () = batching => {}
             }
         });
         Ok(Self {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::HubState;
@@ -19,6 +19,8 @@ use super::blobs::{Blob, Blobs, WriteCondition};
 use super::entity::Status;
 use super::error::HubError;
 use super::keys::random_bytes;
+use super::service_queue::ServiceQueue;
+use super::store;
 use crate::auth::{SasKey, quote_component};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
@@ -35,6 +37,10 @@ const MEMORY_MILLIS: u64 = 24 * TOKEN_MILLIS;
 const LATEST_MILLIS: u64 = 253_402_300_799_000;
 /// Uploads of one device that are under way.
 const MOST_ACTIVE: usize = 10;
+/// What a notification to back ends is.
+pub const NOTIFICATION_TYPE: &str = "application/vnd.microsoft.iothub.filenotification.json";
+/// What the names of their records begin with.
+const NOTIFICATIONS: &str = "file-notification/";
 const MOST_NOTIFICATIONS: usize = 10_000;
 const LONGEST_NAME: usize = 1024;
 const STORAGE_VERSION: &str = "2018-03-28";
@@ -120,6 +126,31 @@ impl Uploads {
         self.state().notifications.iter().cloned().collect()
     }
 
+    /// End an upload of a device: the name of its blob.
+    fn end(&self, device: &str, correlation_id: &str, now: u64) -> Result<String, HubError> {
+        let mut state = self.state();
+        let upload = state.under_way.get(correlation_id).filter(|upload| upload.device == device);
+        let upload = upload.ok_or_else(|| {
+            let message = format!("No file upload of '{device}' has the correlation id '{correlation_id}'.");
+            HubError::new(ErrorCode::INVALID_UPLOAD, message)
+        })?;
+        if upload.expires_unix_millis <= now {
+            let message = format!("The time of the file upload '{correlation_id}' is over.");
+            return Err(HubError::new(ErrorCode::EXPIRED_UPLOAD, message));
+        }
+        let blob_name = upload.blob_name.clone();
+        state.under_way.remove(correlation_id);
+        Ok(blob_name)
+    }
+
+    fn note(&self, notification: FileNotification) {
+        let mut state = self.state();
+        state.notifications.push_back(notification);
+        if state.notifications.len() > MOST_NOTIFICATIONS {
+            state.notifications.pop_front();
+        }
+    }
+
     /// Whether this query opens the blob for reading or writing (`r`, `w`) at this moment.
     pub(super) fn opens(&self, blob_name: &str, query: &SasQuery, permission: char, now: u64) -> bool {
         match query.resource.as_str() {
@@ -151,6 +182,25 @@ impl Uploads {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl FileNotification {
+    /// As back ends get it. A device may tell of a file that isn't there: it has no bytes then, and no time.
+    fn for_back_ends(&self, address: &str) -> Value {
+        json!({
+            "deviceId": self.device,
+            "blobUri": format!("https://{address}{}", blob_path(&self.blob_name)),
+            "blobName": self.blob_name,
+            "lastUpdatedTime": self.blob.map(|(_, modified)| timestamp(modified)),
+            "blobSizeInBytes": self.blob.map_or(0, |(size, _)| size),
+            "enqueuedTimeUtc": timestamp(self.enqueued_unix_millis),
+        })
+    }
+}
+
+/// The queue of notifications as it was written down.
+pub(super) fn restored_notifications(state: &store::State) -> ServiceQueue {
+    ServiceQueue::restored(NOTIFICATIONS, state)
 }
 
 fn container_path() -> String {
@@ -267,21 +317,9 @@ impl HubState {
         let (is_success, status_code, status_description) = body.outcome()?;
         let correlation_id = correlation_id.or_else(|| body.correlation_id.as_str()).unwrap_or_default();
         let now = self.clock.unix_millis();
-        let mut state = self.uploads.state();
-        let upload = state.under_way.get(correlation_id).filter(|upload| upload.device == device.device);
-        let upload = upload.ok_or_else(|| {
-            let message =
-                format!("No file upload of '{}' has the correlation id '{correlation_id}'.", device.device);
-            HubError::new(ErrorCode::INVALID_UPLOAD, message)
-        })?;
-        if upload.expires_unix_millis <= now {
-            let message = format!("The time of the file upload '{correlation_id}' is over.");
-            return Err(HubError::new(ErrorCode::EXPIRED_UPLOAD, message));
-        }
-        let blob_name = upload.blob_name.clone();
-        state.under_way.remove(correlation_id);
+        let blob_name = self.uploads.end(&device.device, correlation_id, now)?;
         let blob = self.uploads.blobs.get(&blob_name);
-        state.notifications.push_back(FileNotification {
+        let notification = FileNotification {
             device: device.device.clone(),
             blob: blob.map(|blob| (blob.content.len(), blob.modified_unix_millis)),
             blob_name,
@@ -289,10 +327,13 @@ impl HubState {
             status_code,
             status_description,
             enqueued_unix_millis: now,
-        });
-        if state.notifications.len() > MOST_NOTIFICATIONS {
-            state.notifications.pop_front();
+        };
+        if is_success {
+            let body = notification.for_back_ends(&self.address).to_string();
+            let queue = &self.file_notifications;
+            self.store.write(|transaction| queue.push(transaction, body, now)).await?;
         }
+        self.uploads.note(notification);
         Ok(())
     }
 

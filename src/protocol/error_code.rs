@@ -85,6 +85,8 @@ impl ErrorCode {
     pub const CONFIGURATION_ALREADY_EXISTS: Self = Self::new(409_401, "ConfigurationAlreadyExists");
     /// The `ETag` given is not the current one.
     pub const PRECONDITION_FAILED: Self = Self::new(412_001, "PreconditionFailed");
+    /// Whoever settles a message does not have it any more.
+    pub const MESSAGE_LOCK_LOST: Self = Self::new(412_002, "DeviceMessageLockLost");
     /// The body or message is larger than allowed.
     pub const MESSAGE_TOO_LARGE: Self = Self::new(413_001, "MessageTooLarge");
     /// The hub holds as many devices and modules as it can.

@@ -16,12 +16,12 @@ use serde_json::Value as Json;
 use crate::support::{START, TestHub, soon};
 
 const DEVICEBOUND: &str = "/messages/devicebound";
-const NOW: u64 = START / 1000;
+pub(crate) const NOW: u64 = START / 1000;
 
 /// A back end.
-struct BackEnd {
+pub(crate) struct BackEnd {
     _connection: ConnectionHandle<()>,
-    session: SessionHandle<()>,
+    pub(crate) session: SessionHandle<()>,
 }
 
 async fn open(hub: &TestHub, sasl: Option<SaslProfile>) -> Result<ConnectionHandle<()>, OpenError> {
@@ -33,7 +33,7 @@ async fn open(hub: &TestHub, sasl: Option<SaslProfile>) -> Result<ConnectionHand
     soon("OPEN", Box::pin(builder.open_with_stream(hub.tls(&[]).await))).await
 }
 
-fn token(hub: &TestHub, policy: &str, expires: u64) -> String {
+pub(crate) fn token(hub: &TestHub, policy: &str, expires: u64) -> String {
     hub.policy_key(policy).service_token("localhost", policy, expires)
 }
 
@@ -42,12 +42,12 @@ fn plain(policy: &str, token: String) -> SaslProfile {
 }
 
 impl BackEnd {
-    async fn anonymous(hub: &TestHub) -> Self {
+    pub(crate) async fn anonymous(hub: &TestHub) -> Self {
         Self::on(open(hub, Some(SaslProfile::Anonymous)).await.unwrap()).await
     }
 
     /// One that may send, for a minute.
-    async fn admitted(hub: &TestHub) -> Self {
+    pub(crate) async fn admitted(hub: &TestHub) -> Self {
         let profile = plain("service", token(hub, "service", NOW + 60));
         Self::on(open(hub, Some(profile)).await.unwrap()).await
     }
@@ -58,7 +58,7 @@ impl BackEnd {
     }
 
     /// Show a token; the status of the answer.
-    async fn put_token(&mut self, token: String) -> i32 {
+    pub(crate) async fn put_token(&mut self, token: String) -> i32 {
         let mut answers = Receiver::attach(&mut self.session, "answers", "$cbs").await.unwrap();
         let mut requests = Sender::attach(&mut self.session, "requests", "$cbs").await.unwrap();
         let properties = ApplicationProperties::builder()

@@ -22,6 +22,7 @@ mod hub_mqtt;
 mod hub_provisioning;
 mod hub_queries;
 mod hub_queries_naive;
+mod hub_servicebound;
 mod hub_sessions;
 mod hub_transfers;
 mod hub_twin_limits;

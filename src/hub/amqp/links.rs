@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::claims::Claims;
 use super::refusal::refusal;
+use super::servicebound::{self, ServiceBound};
 use super::{cbs, devicebound};
 use crate::hub::HubState;
 use crate::hub::access::Right;
@@ -29,6 +30,8 @@ enum Purpose {
     TokenAnswers,
     /// Messages to devices come in.
     DeviceBound,
+    /// Messages to back ends go out.
+    ServiceBound(ServiceBound),
 }
 
 /// Serve the links of a session to its end.
@@ -60,6 +63,9 @@ pub(super) async fn serve(mut session: ListenerSessionHandle, hub: HubState, cla
             (Ok(Purpose::DeviceBound), LinkEndpoint::Receiver(link)) => {
                 links.spawn(devicebound::serve(link, hub.clone(), claims.clone()));
             }
+            (Ok(Purpose::ServiceBound(kind)), LinkEndpoint::Sender(link)) => {
+                links.spawn(servicebound::serve(link, kind, hub.clone(), claims.clone()));
+            }
             (Ok(_), link) => drop(link),
             (Err(error), link) => {
                 hub.notices.tell(|| format!("an AMQP link was refused: {error}"));
@@ -83,6 +89,12 @@ fn purpose(attach: &Attach) -> Result<Purpose, HubError> {
         (Role::Sender, "$cbs") => Ok(Purpose::Tokens),
         (Role::Receiver, "$cbs") => Ok(Purpose::TokenAnswers),
         (Role::Sender, "messages/devicebound") => Ok(Purpose::DeviceBound),
+        (Role::Receiver, "messages/servicebound/feedback") => {
+            Ok(Purpose::ServiceBound(ServiceBound::Feedback))
+        }
+        (Role::Receiver, "messages/servicebound/filenotifications") => {
+            Ok(Purpose::ServiceBound(ServiceBound::FileNotifications))
+        }
         _ => {
             let message = format!("The local hub has no AMQP link to or from '{address}'.");
             Err(HubError::new(ErrorCode::NOT_IMPLEMENTED, message))
@@ -100,8 +112,10 @@ fn path(address: &str) -> &str {
 }
 
 fn admit(purpose: Purpose, hub: &HubState, claims: &Claims) -> Result<Purpose, HubError> {
-    if matches!(purpose, Purpose::DeviceBound) {
-        claims.check(Right::ServiceConnect, &devicebound::RESOURCE, hub)?;
+    match purpose {
+        Purpose::Tokens | Purpose::TokenAnswers => {}
+        Purpose::DeviceBound => claims.check(Right::ServiceConnect, &devicebound::RESOURCE, hub)?,
+        Purpose::ServiceBound(kind) => claims.check(Right::ServiceConnect, &kind.resource(), hub)?,
     }
     Ok(purpose)
 }

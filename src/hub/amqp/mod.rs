@@ -3,6 +3,7 @@
 //! - `sasl`: how a connection begins; `claims`: the tokens that it has shown, in SASL or at `$cbs`
 //! - `links`: what each link is for, and who may have it
 //! - `cbs`: taking tokens; `devicebound`: taking messages to devices, which `message` reads
+//! - `servicebound`: giving feedback and notifications of files
 //! - `refusal`: errors of the hub as AMQP has them
 //!
 //! Used by the server, which has done TLS and seen the first bytes.
@@ -15,6 +16,7 @@ mod links;
 mod message;
 mod refusal;
 mod sasl;
+mod servicebound;
 
 use std::fmt;
 use std::io;

@@ -21,6 +21,7 @@ mod queries;
 mod registry;
 mod requests;
 mod routes;
+mod servicebound;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -35,6 +36,7 @@ use super::HubState;
 use crate::protocol;
 use answers::{method_not_allowed, not_implemented, unknown_path};
 use routes::{Routes, any, delete, get, post, put};
+use servicebound::{Feedback, FileNotifications};
 
 pub use routes::Route;
 pub use websocket::{Subprotocol, Upgrade};
@@ -115,12 +117,16 @@ fn service_paths() -> Routes {
         .route("/digitaltwins/{device}", get(digital_twins::get).patch(digital_twins::patch))
         .route("/digitaltwins/{device}/commands/{command}", command.clone())
         .route("/digitaltwins/{device}/components/{component}/commands/{command}", command)
-        .route("/messages/serviceBound/feedback", any(not_implemented))
-        .route("/messages/serviceBound/feedback/{lock}", any(not_implemented))
-        .route("/messages/serviceBound/feedback/{lock}/abandon", any(not_implemented))
-        .route("/messages/serviceBound/filenotifications", any(not_implemented))
-        .route("/messages/serviceBound/filenotifications/{lock}", any(not_implemented))
-        .route("/messages/serviceBound/filenotifications/{lock}/abandon", any(not_implemented))
+        .merge(service_bound::<Feedback>("feedback"))
+        .merge(service_bound::<FileNotifications>("filenotifications"))
+}
+
+fn service_bound<Q: servicebound::Queue>(queue: &str) -> Routes {
+    let path = format!("/messages/serviceBound/{queue}");
+    Routes::new()
+        .route(&path, get(servicebound::next::<Q>))
+        .route(&format!("{path}/{{name}}"), delete(servicebound::complete::<Q>))
+        .route(&format!("{path}/{{name}}/abandon"), post(servicebound::abandon::<Q>))
 }
 
 fn method_paths() -> Routes {

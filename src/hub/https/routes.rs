@@ -41,6 +41,11 @@ impl Routes {
         Self { router: self.router.route(path, methods.router), ..self }
     }
 
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.list.extend(other.list);
+        Self { router: self.router.merge(other.router), ..self }
+    }
+
     pub(super) fn into_router(self) -> Router<HubState> {
         self.router
     }

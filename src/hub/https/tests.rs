@@ -293,7 +293,7 @@ async fn paths_of_iot_hub_that_are_missing_say_so_and_others_are_unknown() {
     let hub = Hub::start();
     hub.create("/devices/d").await;
     for (method, path) in
-        [("GET", "/messages/serviceBound/feedback"), ("GET", "/messages/serviceBound/filenotifications")]
+        [("GET", "/devices/d/messages/devicebound"), ("DELETE", "/devices/d/messages/devicebound/lock")]
     {
         let answer = hub.ask(method, path, None, "{}").await;
         let text = format!("The local hub does not implement {method} {path} yet.");
