@@ -1,14 +1,18 @@
-//! `ferrohub c2d`: cloud-to-device messages, sent through a path that only the local hub has.
+//! `ferrohub c2d`: cloud-to-device messages, over AMQP, to any hub.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde_json::json;
+use std::time::Duration;
 
-use super::hub_to_ask::{HubToAsk, ask, error_code, failure, refusal};
-use crate::auth::quote_component;
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::Request;
+use fe2o3_amqp::types::messaging::{ApplicationProperties, Batch, Body, Data, MessageId};
+use fe2o3_amqp::types::primitives::{Binary, OrderedMap, SimpleValue, Symbol, Timestamp};
+
+use super::hub_to_ask::{HubToAsk, TIMEOUT, credentials, no_identity};
+use crate::clock::Clock;
+use crate::error::{ErrorKind, Result};
+use crate::service::amqp::{MessageSender, OutgoingMessage, properties_to};
+use crate::tls::Roots;
+
+/// The application property that asks for feedback.
+const ACK: &str = "iothub-ack";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CloudToDevice {
@@ -22,9 +26,29 @@ pub(super) struct Send {
     device: String,
     /// The message
     text: String,
-    /// A property of the message, also a system property such as `$.mid` or `$.ct`; again for more of them
+    /// An application property of the message; again for more of them
     #[arg(long = "property", value_name = "NAME=VALUE", num_args = 1.., value_parser = property)]
     properties: Vec<(String, String)>,
+    /// [default: a new UUID]
+    #[arg(long, value_name = "ID")]
+    message_id: Option<String>,
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// As `application/json`
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// As `utf-8`
+    #[arg(long, value_name = "NAME")]
+    content_encoding: Option<String>,
+    /// When the hub gives feedback about what became of the message
+    #[arg(long, value_name = "WHEN", value_parser = ["none", "positive", "negative", "full"])]
+    ack: Option<String>,
+    /// After so many seconds it is too late to deliver it [default: the hub's, an hour]
+    #[arg(long, value_name = "SECONDS")]
+    expiry: Option<u32>,
+    /// Within a WebSocket: on port 443, unless the connection string names another
+    #[arg(long)]
+    websocket: bool,
     #[command(flatten)]
     hub: HubToAsk,
 }
@@ -40,22 +64,46 @@ impl CloudToDevice {
 impl Send {
     async fn run(self) -> Result<()> {
         let hub = self.hub.connection_string()?;
-        let target =
-            format!("/_ferrohub/devices/{}/messages?api-version=2021-04-12", quote_component(&self.device));
-        let body = json!({ "properties": self.properties, "body": STANDARD.encode(self.text) });
-        let response =
-            ask(&hub, Request::new("POST", target, &[], Some(Bytes::from(body.to_string())))?).await?;
-        match response.status {
-            204 => Ok(()),
-            403 | 413 => Err(refusal(&response, "message")),
-            404 if error_code(&response) != Some("DeviceNotFound") => {
-                let text =
-                    "the hub is not a local one, or an older one: others take such messages over AMQP only";
-                Err(Error::new(ErrorKind::Service(404), text))
-            }
-            _ => Err(failure(&response, &self.device)),
+        let (host, clock) = (hub.host_name().to_owned(), Clock::system());
+        let message = self.message(&clock);
+        let sender = MessageSender::new(host, self.websocket, Some(credentials(&hub)?), Roots::System, clock);
+        let sent = sender.send(message, None, TIMEOUT).await;
+        sender.close().await;
+        sent.map_err(|error| match error.kind() {
+            ErrorKind::Service(404) => no_identity(&self.device),
+            _ => error,
+        })
+    }
+
+    fn message(&self, clock: &Clock) -> OutgoingMessage {
+        let mut properties = properties_to(&self.device);
+        if let Some(id) = &self.message_id {
+            properties.message_id = Some(MessageId::String(id.clone()));
+        }
+        properties.correlation_id = self.correlation_id.clone().map(MessageId::String);
+        properties.content_type = self.content_type.clone().map(Symbol::from);
+        properties.content_encoding = self.content_encoding.clone().map(Symbol::from);
+        properties.absolute_expiry_time = self.expiry.map(|seconds| expiry(clock, seconds));
+        let ack = self.ack.iter().map(|ack| (ACK.to_owned(), ack.clone()));
+        let application: OrderedMap<_, _> = ack
+            .chain(self.properties.iter().cloned())
+            .map(|(name, value)| (name, SimpleValue::String(value)))
+            .collect();
+        OutgoingMessage {
+            header: None,
+            delivery_annotations: None,
+            message_annotations: None,
+            properties: Some(properties),
+            application_properties: (!application.is_empty()).then_some(ApplicationProperties(application)),
+            body: Body::Data(Batch::new(vec![Data(Binary::from(self.text.clone().into_bytes()))])),
+            footer: None,
         }
     }
+}
+
+fn expiry(clock: &Clock, seconds: u32) -> Timestamp {
+    let then = Duration::from_millis(clock.unix_millis()) + Duration::from_secs(seconds.into());
+    Timestamp::from_milliseconds(i64::try_from(then.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn property(text: &str) -> std::result::Result<(String, String), &'static str> {

@@ -53,12 +53,16 @@ pub(super) async fn ask(hub: &ConnectionString, request: Request) -> Result<Resp
 /// The way to a hub, for any number of requests.
 pub(super) fn transport(hub: &ConnectionString) -> Result<Transport> {
     let user_agent = format!("ferrohub/{} (command)", env!("CARGO_PKG_VERSION"));
-    let credentials = Credentials {
+    let host = hub.host_name().to_owned();
+    Transport::new(host, &user_agent, Some(credentials(hub)?), Roots::System, Clock::system())
+}
+
+/// Who asks.
+pub(super) fn credentials(hub: &ConnectionString) -> Result<Credentials> {
+    Ok(Credentials {
         policy: hub.get("SharedAccessKeyName").unwrap_or_default().to_owned(),
         key: SasKey::from_base64(hub.get("SharedAccessKey").unwrap_or_default())?,
-    };
-    let host = hub.host_name().to_owned();
-    Transport::new(host, &user_agent, Some(credentials), Roots::System, Clock::system())
+    })
 }
 
 /// What to tell of an answer that is no success; `name` is the device or module that was asked for.
@@ -71,10 +75,15 @@ pub(super) fn failure(response: &Response, name: &str) -> Error {
             ),
             None => "the hub refused the connection string: its key or policy is not right".to_owned(),
         },
-        404 => format!("the hub has no identity {name}: create it first"),
+        404 => return no_identity(name),
         status => format!("the hub answered {status} {}", response.reason),
     };
     Error::new(ErrorKind::Service(response.status), text)
+}
+
+/// The hub knows nobody of this name.
+pub(super) fn no_identity(name: &str) -> Error {
+    Error::new(ErrorKind::Service(404), format!("the hub has no identity {name}: create it first"))
 }
 
 /// The hub's own words about what it refused, without its code.

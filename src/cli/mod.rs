@@ -39,7 +39,7 @@ enum Command {
     /// Create, change or delete many devices
     #[command(subcommand)]
     Devices(devices::Devices),
-    /// Send cloud-to-device messages through a local hub
+    /// Send cloud-to-device messages
     #[command(subcommand)]
     C2d(c2d::CloudToDevice),
     /// Say who may register with a local hub's provisioning service

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fe2o3_amqp::types::messaging::{
-    AmqpValue, ApplicationProperties, Batch, Body, Data, Message, MessageId, Properties,
-};
+use fe2o3_amqp::types::messaging::{AmqpValue, ApplicationProperties, Batch, Body, Data, Message, MessageId};
 use fe2o3_amqp::types::primitives::{Binary, OrderedMap, SimpleValue, Symbol, Timestamp, Uuid, Value};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -96,11 +94,7 @@ fn seconds(number: f64) -> PyResult<Duration> {
 }
 
 fn outgoing((device, body, properties): &Outgoing<'_>) -> PyResult<OutgoingMessage> {
-    let mut system = Properties {
-        message_id: Some(MessageId::String(uuid::Uuid::new_v4().to_string())),
-        to: Some(format!("/devices/{device}/messages/devicebound")),
-        ..Properties::default()
-    };
+    let mut system = amqp::properties_to(device);
     let mut application = OrderedMap::new();
     for (key, value) in properties {
         let name =

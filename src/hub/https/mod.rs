@@ -138,7 +138,6 @@ fn method_paths() -> Routes {
 fn owner_paths() -> Routes {
     let enrollment = put(enrollments::enroll).delete(enrollments::remove);
     Routes::new()
-        .route("/_ferrohub/devices/{device}/messages", post(messages::send_to_device))
         .route("/_ferrohub/container-uri", get(transfers::container_uri))
         .route("/_ferrohub/enrollments", get(enrollments::list))
         .route("/_ferrohub/enrollments/{name}", enrollment)

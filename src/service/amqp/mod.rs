@@ -2,15 +2,17 @@
 //!
 //! - `sasl`: the SASL exchange of IoT Hub's clients; `cbs`: showing a token
 //! - `connection`: everything from the TCP connection to the link that messages take
-//! - `refusal`: what the hub says no with
+//! - `message`: what they send; `refusal`: what the hub says no with
 //! - [`MessageSender`]: what callers have, which connects, renews its token and connects again by itself
 //!
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support>
 
 mod cbs;
 mod connection;
+mod message;
 mod refusal;
 mod sasl;
 mod sender;
 
-pub use sender::{BearerToken, MessageSender, OutgoingMessage};
+pub use message::{OutgoingMessage, properties_to};
+pub use sender::{BearerToken, MessageSender};

@@ -8,13 +8,14 @@ use std::time::Duration;
 use fe2o3_amqp::Sendable;
 use fe2o3_amqp::link::SendError;
 use fe2o3_amqp::link::delivery::DeliveryFut;
-use fe2o3_amqp::types::messaging::{Body, Message, Outcome};
+use fe2o3_amqp::types::messaging::{Body, Outcome};
 use fe2o3_amqp::types::primitives::Value;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::cbs::Token;
 use super::connection::Live;
+use super::message::OutgoingMessage;
 use super::refusal;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,9 +23,6 @@ use crate::net::{Target, WebSocketEndpoint};
 use crate::protocol::websocket::{AMQP, SERVICE_BUS_PATH};
 use crate::service::Credentials;
 use crate::tls::{self, Roots};
-
-/// A message as it goes over the wire.
-pub type OutgoingMessage = Message<Body<Value>>;
 
 /// How long a signature is good for.
 const TOKEN_SECONDS: u64 = 3600;

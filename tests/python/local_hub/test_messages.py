@@ -62,19 +62,42 @@ def test_what_can_not_be_queued_is_the_right_exception(process: bool) -> None:
             hub.send_c2d_message(DEVICE, "x")
 
 
-def test_the_command_sends_a_message_with_properties(hub: LocalHub) -> None:
-    registry = create(hub)
-    ask = ("--hub", hub.connection_string)
-    sent = run(*COMMAND, "c2d", "send", DEVICE, "hello", "--property", "a=b", "$.mid=1=2", *ask)
+@pytest.mark.parametrize("way", [(), ("--websocket",)], ids=["TCP", "WebSocket"])
+def test_the_command_sends_a_message_with_everything(hub: LocalHub, way: tuple[str, ...]) -> None:
+    create(hub)
+    client = device(hub)
+    client.connect()
+    ids = ("--message-id", "42", "--correlation-id", "c", "--content-type", "text/plain", "--content-encoding", "utf-8")
+    more = ("--property", "a=b", "é=1=2", "--property", "empty=", "--ack", "full", "--expiry", "60")
+    sent = run(*COMMAND, "c2d", "send", DEVICE, "größer", *ids, *more, *way, "--hub", hub.connection_string)
     assert (sent.code, sent.out, sent.err) == (0, "", "")
-    assert registry.get_device(DEVICE).cloud_to_device_message_count == 1
-    sent = run(*COMMAND, "c2d", "send", "nobody", "hello", *ask)
-    assert (sent.code, sent.err) == (1, "ferrohub: the hub has no identity nobody: create it first\n")
-    sent = run(*COMMAND, "c2d", "send", DEVICE, "hello", "--property", "$.exp=yesterday", *ask)
+    message = next(iter(client.messages()))
+    assert (message.data.decode(), message.custom_properties) == ("größer", {"a": "b", "é": "1=2", "empty": ""})
+    system = (message.message_id, message.correlation_id, message.content_type, message.content_encoding, message.ack)
+    assert system == ("42", "c", "text/plain", "utf-8", "full")
+    left = datetime.fromisoformat(message.expiry_time_utc.replace("Z", "+00:00")) - datetime.now(timezone.utc)
+    assert timedelta(0) < left < timedelta(seconds=61)
+    client.shutdown()
+
+
+def test_the_command_says_why_a_message_was_not_sent(hub: LocalHub) -> None:
+    create(hub)
+    send = (*COMMAND, "c2d", "send")
+    ask = ("--hub", hub.connection_string)
+    for arguments, code, text in [
+        (("nobody", "hello"), 1, "ferrohub: the hub has no identity nobody: create it first\n"),
+        ((DEVICE, "hello", "--expiry", "0"), 1, "ferrohub: C2D message send failure: "),
+        ((DEVICE, "hello", "--expiry", "1000000"), 1, "ferrohub: C2D message send failure: "),
+        ((DEVICE, "x" * 70_000), 1, "ferrohub: C2D message send failure: "),
+        ((DEVICE, "hello", "--property", "nothing"), 2, "error: invalid value 'nothing'"),
+        ((DEVICE, "hello", "--ack", "maybe"), 2, "error: invalid value 'maybe'"),
+    ]:
+        sent = run(*send, *arguments, *ask)
+        assert (sent.code, sent.out) == (code, "")
+        assert sent.err.startswith(text), sent.err
+    sent = run(*send, DEVICE, "hello", "--hub", hub.connection_string[:-5] + "AAAA=")
     assert sent.code == 1
-    assert sent.err.startswith("ferrohub: the hub refused the message: The expiry $.exp is 'yesterday'")
-    sent = run(*COMMAND, "c2d", "send", DEVICE, "hello", "--property", "nothing", *ask)
-    assert sent.code == 2
+    assert sent.err.startswith("ferrohub: CBS Token authentication failed")
 
 
 @HERE_AND_ELSEWHERE

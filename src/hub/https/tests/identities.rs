@@ -104,7 +104,7 @@ async fn a_delete_needs_a_condition_and_takes_the_modules_with_it() {
     let before = hub.create("/devices/d").await;
     hub.create("/devices/d/modules/m").await;
     hub.ask("PATCH", "/twins/d", None, r#"{"tags":{"a":1}}"#).await;
-    hub.ask("POST", "/_ferrohub/devices/d/messages", None, r#"{"body":"aGk="}"#).await;
+    hub.send_message("d").await;
     let (status, code, text) =
         (412, "PreconditionFailed", "Etag missing: a delete needs the header If-Match.");
     assert_eq!(hub.ask("DELETE", "/devices/d", None, "").await.refusal(), (status, code, text));
