@@ -8,6 +8,7 @@ use fe2o3_amqp::types::definitions::AmqpError;
 use fe2o3_amqp::types::messaging::{Body, Modified};
 use fe2o3_amqp::types::primitives::{Symbol, Value};
 use fe2o3_amqp::{Delivery, Receiver};
+use ferrohub::hub::messages::NewMessage;
 use serde_json::{Value as Json, json};
 
 use crate::hub_amqp::{BackEnd, NOW, token};
@@ -22,11 +23,11 @@ type Message = Delivery<Body<Value>>;
 /// A hub with so many batches of feedback, each of which tells of one message: that with the batch's number as its id.
 async fn hub_with_feedback(batches: usize) -> TestHub {
     let hub = TestHub::start().await;
-    hub.create("d").await;
+    let device = hub.create("d").await;
     for number in 0..batches {
-        let message =
-            json!({ "properties": [["$.mid", number.to_string()], ["iothub-ack", "full"]], "body": "" });
-        assert_eq!(hub.rest("POST", "/_ferrohub/devices/d/messages", Some(message)).await.0, 204);
+        let properties = vec![("$.mid".into(), number.to_string()), ("iothub-ack".into(), "full".into())];
+        let message = NewMessage { properties, ..NewMessage::default() };
+        hub.hub.state().send_to_device(&device, message).await.unwrap();
         assert_eq!(hub.rest("DELETE", "/devices/d/commands", None).await.0, 200);
         hub.clock.advance(BATCH);
         let is_batched =
