@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OFFICIAL := .venv-official
 TOOLS := .tools
+PEERS := $(patsubst %,.peers/%/installed,$(shell sed -n 's/==.*//p' benches/peers.txt))
 # `make test MATURIN_FLAGS=` builds without optimisation: quicker, and too slow for the tests of speed.
 MATURIN_FLAGS ?= --release
 CARGO_DENY_VERSION := 0.20.2
@@ -14,13 +15,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak bench bench-quick official format lint lint-rust lint-python record-wire licenses wheels clean
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak bench bench-quick engine official format lint lint-rust lint-python record-wire licenses wheels clean
 
 help:
 	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
 	@echo 'make test       build and pass all tests'
 	@echo 'make soak       pass the tests of endurance in full: a thousand kills, a million messages'
-	@echo 'make bench      measure beside the official packages; fails below a target (make bench-quick: in a minute)'
+	@echo 'make bench      measure beside other packages; fails below a target (make bench-quick: in three minutes)'
 	@echo 'make lint       formats, lints, types, layers, licences'
 	@echo 'make format     format Rust and Python'
 	@echo 'make wheels     manylinux wheels for x86-64 and aarch64, in dist/'
@@ -76,12 +77,20 @@ test-pythons: local-wheels
 soak: dev
 	$(BIN)/python -m pytest -m soak
 
-# Both in one run against the same local hub: benches/rows.py has the rows and targets.
-bench: dev official
-	$(BIN)/python benches/run.py
+# All in one run against the same brokers: benches/rows.py has the rows and targets. `make bench ROUNDS=5`
+bench: dev official engine $(PEERS)
+	$(BIN)/python benches/run.py --keep benches/results
 
-bench-quick: dev official
+bench-quick: dev official engine $(PEERS)
 	$(BIN)/python benches/run.py --quick
+
+engine: $(VENV)/tools
+	cargo build --locked --release --example engine
+
+.peers/%/installed: benches/peers.txt
+	$(PYTHON) -m venv .peers/$*
+	grep '^$*==' $< | .peers/$*/bin/python -m pip install --quiet --requirement /dev/stdin
+	@touch $@
 
 # --- linting ------------------------------------------------------------------------------------------------------
 
@@ -131,4 +140,4 @@ wheels: $(VENV)/tools
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./dropin
 
 clean:
-	rm -rf $(VENV) $(OFFICIAL) $(TOOLS) dist target
+	rm -rf $(VENV) $(OFFICIAL) $(TOOLS) .peers dist target

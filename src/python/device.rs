@@ -49,6 +49,7 @@ struct ClientOptions {
     connection_retry: bool,
     connection_retry_interval: f64,
     ensure_desired_properties: bool,
+    in_flight_window: usize,
     outbox: Option<Outbox>,
 }
 
@@ -68,6 +69,7 @@ impl ClientOptions {
         options.connection_retry = self.connection_retry;
         options.connection_retry_interval = seconds(self.connection_retry_interval)?;
         options.ensure_desired_properties = self.ensure_desired_properties;
+        options.window = self.in_flight_window;
         options.outbox = self.outbox.map(Outbox::into_core).transpose()?;
         Ok(options)
     }

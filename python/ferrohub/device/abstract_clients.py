@@ -17,6 +17,8 @@ except where they say otherwise:
 - `operation_timeout`: seconds for calls that aren't given a `timeout`, and for setting a handler; None (the default):
   60 for a connection, 120 for a message to be acknowledged, 30 for everything else. Receiving waits without end
 - `ensure_desired_properties` (True): after a reconnect bring what of the desired properties has changed meanwhile
+- `in_flight_window` (64): messages that may be under way without the hub's acknowledgement, 1 to 32767; the longer the
+  way to the hub, the more of them make it faster
 - `outbox`: the `ferrohub.Outbox` that keeps telemetry on disk until the hub has it; the client begins to send what
   it holds at once. Raises OutboxError if its file can't be used
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ferrohub.device.x509 import X509
     from ferrohub.outbox import Outbox
 
+MAX_IN_FLIGHT_WINDOW = 32767
+"""Half of the packet ids that there are: the next is found soon."""
 _DEFAULTS: dict[str, Any] = {
     **connection_options.DEFAULTS,
     "product_info": "",
@@ -24,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "connection_retry_interval": 10,
     "ensure_desired_properties": True,
     "operation_timeout": None,
+    "in_flight_window": 64,
     "outbox": None,
 }
 
@@ -47,6 +50,7 @@ class ClientOptions(ConnectionOptions):
     connection_retry_interval: float
     ensure_desired_properties: bool
     operation_timeout: float | None  # for the facades; the core is given a time with each call
+    in_flight_window: int
     outbox: Outbox | None
 
     def __init__(self, arguments: dict[str, Any], *excluded: str) -> None:
@@ -148,7 +152,16 @@ class ClientOptions(ConnectionOptions):
         if not is_model:
             self.user_agent += product_info
         self.operation_timeout = _operation_timeout(values["operation_timeout"])
+        self.in_flight_window = _in_flight_window(values["in_flight_window"])
         self.outbox = _outbox(values["outbox"])
+
+
+def _in_flight_window(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("Invalid type for 'in_flight_window'. Must be an int.")
+    if not 1 <= value <= MAX_IN_FLIGHT_WINDOW:
+        raise ValueError(f"'in_flight_window' must be from 1 to {MAX_IN_FLIGHT_WINDOW}")
+    return value
 
 
 def _outbox(value: Any) -> Outbox | None:

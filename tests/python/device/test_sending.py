@@ -148,3 +148,39 @@ def test_an_impossible_time_is_a_value_error(connection_string: str, timeout: fl
     client = IoTHubDeviceClient.create_from_connection_string(connection_string)
     with client, pytest.raises(ValueError, match=r"s is not possible$"):
         client.send_message("x", timeout=timeout)
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_in_flight_window_is_how_many_messages_are_under_way_without_an_acknowledgement(
+    hub: LocalHub, connection_string: str, window: int
+) -> None:
+    async def run() -> None:
+        client = aio.IoTHubDeviceClient.create_from_connection_string(connection_string, in_flight_window=window)
+        await client.connect()
+        with hub.faults.withhold_pubacks("d"):
+            sending = [client.submit(str(number)) for number in range(5)]
+            events = hub.events(timeout=20)
+            for _ in range(window):
+                await asyncio.get_running_loop().run_in_executor(None, next, events)
+            assert (client.statistics["in_flight"], client.statistics["queued"]) == (window, 5 - window)
+        hub.faults.drop("d")
+        await asyncio.gather(*sending)
+        await client.shutdown()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        ("64", TypeError, "Invalid type for 'in_flight_window'. Must be an int."),
+        (True, TypeError, "Invalid type for 'in_flight_window'. Must be an int."),
+        (0, ValueError, "'in_flight_window' must be from 1 to 32767"),
+        (32768, ValueError, "'in_flight_window' must be from 1 to 32767"),
+    ],
+)
+def test_an_in_flight_window_that_can_not_be_used_is_refused(value: object, error: type[Exception], text: str) -> None:
+    string = "HostName=localhost;DeviceId=d;SharedAccessKey=Zm9vYmFy"
+    with pytest.raises(error) as caught:
+        IoTHubDeviceClient.create_from_connection_string(string, in_flight_window=value)
+    assert str(caught.value) == text
