@@ -8,7 +8,7 @@ use fe2o3_amqp::types::primitives::{Binary, OrderedMap, SimpleValue, Symbol, Tim
 use super::hub_to_ask::{HubToAsk, TIMEOUT, credentials, no_identity};
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
-use crate::service::amqp::{MessageSender, OutgoingMessage, properties_to};
+use crate::service::amqp::{Endpoint, MessageSender, OutgoingMessage, properties_to};
 use crate::tls::Roots;
 
 /// The application property that asks for feedback.
@@ -66,7 +66,8 @@ impl Send {
         let hub = self.hub.connection_string()?;
         let (host, clock) = (hub.host_name().to_owned(), Clock::system());
         let message = self.message(&clock);
-        let sender = MessageSender::new(host, self.websocket, Some(credentials(&hub)?), Roots::System, clock);
+        let endpoint = Endpoint::hub(host, self.websocket, Some(credentials(&hub)?), Roots::System, clock);
+        let sender = MessageSender::new(endpoint);
         let sent = sender.send(message, None, TIMEOUT).await;
         sender.close().await;
         sent.map_err(|error| match error.kind() {

@@ -16,7 +16,7 @@ use super::roots::default_roots;
 use crate::auth::SasKey;
 use crate::clock::Clock;
 use crate::service::Credentials;
-use crate::service::amqp::{self, BearerToken, OutgoingMessage};
+use crate::service::amqp::{self, BearerToken, Endpoint, OutgoingMessage};
 
 /// A device, what is sent to it, and the properties under the names of the official package.
 type Outgoing<'py> = (String, Bound<'py, PyAny>, Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>);
@@ -41,14 +41,8 @@ impl MessageSender {
             .map(|(policy, key)| SasKey::from_base64(key).map(|key| Credentials { policy, key }))
             .transpose()
             .map_err(|error| errors::to_python(&error))?;
-        let roots = default_roots(py);
-        Ok(Self(Arc::new(amqp::MessageSender::new(
-            host_name,
-            websocket,
-            credentials,
-            roots,
-            Clock::system(),
-        ))))
+        let hub = Endpoint::hub(host_name, websocket, credentials, default_roots(py), Clock::system());
+        Ok(Self(Arc::new(amqp::MessageSender::new(hub))))
     }
 
     /// Send a message and wait until the hub has accepted it; `limit` is in seconds.

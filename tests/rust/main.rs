@@ -34,5 +34,6 @@ mod provisioning_client;
 mod proxies;
 mod scripted_hub;
 mod service_messages;
+mod service_receiver;
 mod support;
 mod websockets;

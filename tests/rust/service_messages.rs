@@ -9,7 +9,7 @@ use fe2o3_amqp::types::primitives::{Binary, SimpleValue, Symbol, Timestamp, Valu
 use ferrohub::auth::SasKey;
 use ferrohub::error::ErrorKind;
 use ferrohub::service::Credentials;
-use ferrohub::service::amqp::{BearerToken, MessageSender, OutgoingMessage};
+use ferrohub::service::amqp::{BearerToken, Endpoint, MessageSender, OutgoingMessage};
 use ferrohub::tls::Roots;
 use serde_json::Value as Json;
 
@@ -22,7 +22,7 @@ fn sender(hub: &TestHub, policy: &str, key: SasKey) -> MessageSender {
     let credentials = Credentials { policy: policy.to_owned(), key };
     let host = hub.hub.address().to_owned();
     let roots = Roots::Bundle(hub.hub.ca_pem_path().to_owned());
-    MessageSender::new(host, false, Some(credentials), roots, hub.clock.clone())
+    MessageSender::new(Endpoint::hub(host, false, Some(credentials), roots, hub.clock.clone()))
 }
 
 fn message(body: &str) -> OutgoingMessage {
@@ -79,7 +79,8 @@ async fn who_may_not_is_told_and_the_next_call_asks_again() {
         }
     }
     let roots = Roots::Bundle(hub.hub.ca_pem_path().to_owned());
-    let sender = MessageSender::new(hub.hub.address().to_owned(), false, None, roots, hub.clock.clone());
+    let endpoint = Endpoint::hub(hub.hub.address().to_owned(), false, None, roots, hub.clock.clone());
+    let sender = MessageSender::new(endpoint);
     let token = BearerToken { text: "secret".into(), expires: 1_800_000_000 };
     let refused = soon("the refusal", sender.send(message("x"), Some(token), LIMIT)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthorized);

@@ -1,18 +1,27 @@
-//! Messages to devices, as a back end sends them: AMQP 1.0 on fe2o3-amqp, one connection per sender.
+//! What a back end sends and receives over AMQP 1.0, on fe2o3-amqp: one connection per sender or receiver.
 //!
-//! - `sasl`: the SASL exchange of IoT Hub's clients; `cbs`: showing a token
-//! - `connection`: everything from the TCP connection to the link that messages take
+//! - `sasl`: the SASL exchange of IoT Hub's clients; `requests`: nodes that are asked something; `cbs`: showing a token
+//! - `endpoint`: where connections go, and with which tokens; `connection`: everything up to links
 //! - `message`: what they send; `refusal`: what the hub says no with
-//! - [`MessageSender`]: what callers have, which connects, renews its token and connects again by itself
+//! - [`MessageSender`] and [`MessageReceiver`]: what callers have, which connect, renew their tokens and connect again by
+//!   themselves; [`events`] are what devices sent
 //!
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support>
 
 mod cbs;
 mod connection;
+mod endpoint;
+pub mod events;
 mod message;
+mod receiver;
 mod refusal;
+mod requests;
 mod sasl;
 mod sender;
 
+pub use endpoint::{BearerToken, Endpoint};
 pub use message::{OutgoingMessage, properties_to};
-pub use sender::{BearerToken, MessageSender};
+pub use receiver::{
+    Attached, IncomingMessage, MessageReceiver, Queue, Received, Settlement, Subscription, Ticket,
+};
+pub use sender::MessageSender;

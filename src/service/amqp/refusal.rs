@@ -1,7 +1,10 @@
 //! What the hub says no with: conditions, and JSON in their descriptions.
 
 use fe2o3_amqp::connection::ConnectionStopReason;
-use fe2o3_amqp::link::{DetachError, LinkStateError, SendError, SenderAttachError, SessionStopReason};
+use fe2o3_amqp::link::{
+    DetachError, DispositionError, LinkStateError, ReceiverAttachError, RecvError, SendError,
+    SenderAttachError, SessionStopReason,
+};
 use fe2o3_amqp::types::definitions::{AmqpError, Error as AmqpReason, ErrorCondition, LinkError};
 use fe2o3_amqp::types::messaging::Outcome;
 use fe2o3_amqp::types::primitives::Value as AmqpValue;
@@ -12,6 +15,15 @@ use crate::protocol::refusal::Refusal;
 
 /// The words of the official package, which says no more.
 const NOT_SENT: &str = "C2D message send failure";
+
+/// Conditions of Azure's own after which another attempt may help.
+const TEMPORARY: [&str; 5] = [
+    "com.microsoft:server-busy",
+    "com.microsoft:timeout",
+    "com.microsoft:operation-cancelled",
+    "com.microsoft:container-close",
+    "com.microsoft:partition-not-owned",
+];
 
 /// What became of a message.
 pub(super) fn outcome(outcome: Outcome) -> Result<()> {
@@ -54,6 +66,59 @@ pub(super) fn lost(error: SendError) -> Error {
             DetachError::RemoteClosedWithError(reason) | DetachError::RemoteDetachedWithError(reason),
         ) => detached(&reason),
         error => dropped().caused_by(Error::new(ErrorKind::Protocol, error.to_string())),
+    }
+}
+
+/// A link for receiving that was not attached.
+pub(super) fn receiver_attach(error: &ReceiverAttachError) -> Error {
+    match error {
+        ReceiverAttachError::RemoteClosedWithError(reason) => not_received(reason),
+        ReceiverAttachError::SessionStopped(reason) => stopped(reason),
+        error => link("the hub does not attach the link", error),
+    }
+}
+
+/// What a link for receiving has ended with.
+pub(super) fn received(error: RecvError) -> Error {
+    match error {
+        RecvError::LinkStateError(error) => link_ended(error),
+        error => link("a message can't be read", error),
+    }
+}
+
+/// The link that was to say what became of messages has ended.
+pub(super) fn not_settled(error: DispositionError) -> Error {
+    match error {
+        DispositionError::SessionStopped(reason) => stopped(&reason),
+        DispositionError::IllegalState => dropped(),
+    }
+}
+
+fn link_ended(error: LinkStateError) -> Error {
+    match error {
+        LinkStateError::SessionStopped(reason) => stopped(&reason),
+        LinkStateError::RemoteClosedWithError(reason) | LinkStateError::RemoteDetachedWithError(reason) => {
+            not_received(&reason)
+        }
+        error => dropped().caused_by(Error::new(ErrorKind::Protocol, error.to_string())),
+    }
+}
+
+/// A link that the hub does not give, or takes away: for good, or for now.
+pub(super) fn not_received(reason: &AmqpReason) -> Error {
+    let text = format!("the hub ended the link: {}", sentence(reason));
+    match &reason.condition {
+        ErrorCondition::AmqpError(AmqpError::NotFound) => {
+            Error::new(ErrorKind::Service(404), format!("there is nothing to receive: {}", sentence(reason)))
+        }
+        ErrorCondition::AmqpError(AmqpError::InternalError)
+        | ErrorCondition::LinkError(LinkError::DetachForced) => {
+            Error::new(ErrorKind::ConnectionDropped, text)
+        }
+        ErrorCondition::Custom(symbol) if TEMPORARY.contains(&symbol.as_str()) => {
+            Error::new(ErrorKind::ConnectionDropped, text)
+        }
+        _ => detached(reason),
     }
 }
 

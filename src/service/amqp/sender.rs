@@ -6,54 +6,29 @@
 use std::time::Duration;
 
 use fe2o3_amqp::Sendable;
-use fe2o3_amqp::link::SendError;
 use fe2o3_amqp::link::delivery::DeliveryFut;
-use fe2o3_amqp::types::messaging::{Body, Outcome};
+use fe2o3_amqp::link::{SendError, Sender};
+use fe2o3_amqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
+use fe2o3_amqp::types::messaging::{Body, Outcome, Source, Target as LinkTarget};
 use fe2o3_amqp::types::primitives::Value;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
-use super::cbs::Token;
-use super::connection::Live;
+use super::connection::HubConnection;
+use super::endpoint::{BearerToken, Endpoint};
 use super::message::OutgoingMessage;
 use super::refusal;
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{Target, WebSocketEndpoint};
-use crate::protocol::websocket::{AMQP, SERVICE_BUS_PATH};
-use crate::service::Credentials;
-use crate::tls::{self, Roots};
 
-/// How long a signature is good for.
-const TOKEN_SECONDS: u64 = 3600;
-/// It is renewed when less than this is left.
-const RENEWAL_SECONDS: u64 = TOKEN_SECONDS / 10;
-const AMQPS_PORT: u16 = 5671;
-const HTTPS_PORT: u16 = 443;
-const SAS_TYPE: &str = "servicebus.windows.net:sastoken";
-const BEARER_TYPE: &str = "bearer";
-/// The audience of bearer tokens, as in the official package.
-const BEARER_AUDIENCE: &str = "https://iothubs.azure.net/.default";
+const LARGEST_MESSAGE: u64 = 1 << 20;
 
 type Delivery = DeliveryFut<Result<Outcome, SendError>>;
-
-/// A token of a credential.
-#[derive(Clone)]
-pub struct BearerToken {
-    /// The token itself.
-    pub text: String,
-    /// Seconds since 1970.
-    pub expires: u64,
-}
 
 /// Sends messages to the devices of one hub, over one connection that is made when it is first needed, and again
 /// whenever it was lost.
 pub struct MessageSender {
-    host_name: String,
-    websocket: bool,
-    credentials: Option<Credentials>,
-    roots: Roots,
-    clock: Clock,
+    endpoint: Endpoint,
     live: Mutex<Connections>,
 }
 
@@ -64,6 +39,35 @@ struct Connections {
     opened: u64,
 }
 
+/// A connection with the link that messages take.
+struct Live {
+    connection: HubConnection,
+    link: Sender,
+    /// Which of a sender's connections it is.
+    number: u64,
+}
+
+impl Live {
+    async fn open(endpoint: &Endpoint, token: Option<&BearerToken>, number: u64) -> Result<Self> {
+        let mut connection = HubConnection::open(endpoint, token, None).await?;
+        let link = Sender::builder()
+            .name(format!("sender-link-{}", Uuid::new_v4()))
+            .source(Source::builder().address(connection.container.as_str()).build())
+            .target(
+                LinkTarget::builder()
+                    .address(format!("amqps://{}/messages/devicebound", connection.host))
+                    .build(),
+            )
+            .sender_settle_mode(SenderSettleMode::Unsettled)
+            .receiver_settle_mode(ReceiverSettleMode::Second)
+            .max_message_size(LARGEST_MESSAGE)
+            .attach(&mut connection.session)
+            .await
+            .map_err(|error| refusal::attach(&error))?;
+        Ok(Self { connection, link, number })
+    }
+}
+
 /// Whether a message can have reached the hub.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -72,17 +76,10 @@ enum Progress {
 }
 
 impl MessageSender {
-    /// A sender to `host_name`: its port counts if it has one, else 5671, or 443 for WebSockets. Without credentials each call
-    /// brings a token. Does no I/O.
+    /// A sender to the devices of this hub. Does no I/O.
     #[must_use]
-    pub fn new(
-        host_name: String,
-        websocket: bool,
-        credentials: Option<Credentials>,
-        roots: Roots,
-        clock: Clock,
-    ) -> Self {
-        Self { host_name, websocket, credentials, roots, clock, live: Mutex::default() }
+    pub fn new(hub: Endpoint) -> Self {
+        Self { endpoint: hub, live: Mutex::default() }
     }
 
     /// Send a message, and wait until the hub has accepted it, `limit` at most in all.
@@ -189,61 +186,24 @@ impl MessageSender {
         connections: &'a mut MutexGuard<'_, Connections>,
         token: Option<&BearerToken>,
     ) -> Result<&'a mut Live> {
-        if connections.live.as_ref().is_some_and(|live| live.process != std::process::id()) {
-            // Its tasks are the parent's, and closing it would be felt there.
+        if connections.live.as_ref().is_some_and(|live| !live.connection.is_of_this_process()) {
             std::mem::forget(connections.live.take());
         }
-        let (token, expires) = self.token(token)?;
-        let now = self.clock.unix_seconds();
-        let enough = RENEWAL_SECONDS.min(expires.saturating_sub(now) / 10);
         // It stays in its place meanwhile: a caller who goes away must not take it from others.
         let good = match &mut connections.live {
-            Some(live) if live.is_usable() => {
-                live.expires >= now + enough || live.renew(&token, expires).await.is_ok()
-            }
+            Some(live) if live.connection.is_usable() => live.connection.renew_if_due(token).await.is_ok(),
             _ => false,
         };
         if !good {
             connections.live = None;
             let number = connections.opened + 1;
             // Seldom, and large.
-            let opened = Box::pin(Live::open(&self.target()?, &token, expires, number)).await?;
+            let opened = Box::pin(Live::open(&self.endpoint, token, number)).await?;
             connections.live = Some(opened);
             connections.opened = number;
         }
         let ended = || Error::new(ErrorKind::NotConnected, "there is no connection");
         connections.live.as_mut().ok_or_else(ended)
-    }
-
-    fn token(&self, bearer: Option<&BearerToken>) -> Result<(Token, u64)> {
-        let (host, _) = tls::split_port(&self.host_name);
-        match (&self.credentials, bearer) {
-            (Some(Credentials { policy, key }), _) => {
-                let expires = self.clock.unix_seconds() + TOKEN_SECONDS;
-                let text = key.service_token(host, policy, expires);
-                Ok((Token { kind: SAS_TYPE, audience: format!("https://{host}"), text }, expires))
-            }
-            (None, Some(BearerToken { text, expires })) => {
-                let text = format!("Bearer {text}");
-                Ok((Token { kind: BEARER_TYPE, audience: BEARER_AUDIENCE.to_owned(), text }, *expires))
-            }
-            (None, None) => {
-                Err(Error::new(ErrorKind::InvalidArgument, "there is neither a policy nor a token"))
-            }
-        }
-    }
-
-    /// What the files hold that name trusted certificates may have changed: it is made anew for each connection.
-    fn target(&self) -> Result<Target> {
-        let (host, port) = tls::split_port(&self.host_name);
-        let websocket = WebSocketEndpoint { path: SERVICE_BUS_PATH, subprotocol: AMQP[0] };
-        Ok(Target {
-            host: host.to_owned(),
-            port: port.unwrap_or(if self.websocket { HTTPS_PORT } else { AMQPS_PORT }),
-            tls: tls::client_config(host, &self.roots, &[])?,
-            proxy: None,
-            websocket: self.websocket.then_some(websocket),
-        })
     }
 
     async fn outcome(&self, outcome: Result<Outcome, SendError>, connection: u64) -> Result<()> {
