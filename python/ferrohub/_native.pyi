@@ -16,6 +16,7 @@ __all__ = [
     "Hub",
     "Mailbox",
     "MessageSender",
+    "ModelReader",
     "Operation",
     "ProvisioningClient",
     "ServiceTransport",
@@ -132,6 +133,23 @@ class ProvisioningClient:
     def __new__(cls, options: ProvisioningOptions) -> ProvisioningClient: ...
     def register(self, payload: bytes, timeout: float | None) -> Operation:
         """Register with this payload, which is JSON; the service's last answer, JSON too. Seconds; None waits."""
+
+@final
+class ModelReader:
+    """What reads one of the service's models from JSON, as its `deserialize` does."""
+
+    def __new__(
+        cls, model: type[Any], template: dict[str, Any], fields: list[tuple[str, str, type | None, Any]]
+    ) -> ModelReader:
+        """The template is what a model's `__dict__` begins as.
+
+        A field is a name in JSON, the attribute's name, the type whose values are taken as they are, and what reads all
+        others: a function of (value, lenient), or the reader of another model.
+        """
+    def one(self, json: bytes) -> Any:
+        """The model of a JSON object; None if it is to be read in Python, which knows what to say of it."""
+    def many(self, json: bytes) -> list[Any] | None:
+        """The models of a JSON array of objects; None likewise."""
 
 @final
 class ServiceTransport:

@@ -9,6 +9,7 @@ mod errors;
 mod hub;
 mod mailbox;
 mod messages;
+mod model_reader;
 mod operation;
 mod options;
 mod outbox;
@@ -27,6 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     edge::register(module)?;
     errors::register(module)?;
     hub::register(module)?;
+    model_reader::register(module)?;
     mailbox::register(module)?;
     messages::register(module)?;
     operation::register(module)?;

@@ -11,8 +11,8 @@ from time import monotonic
 
 from ferrohub.service import errors, operations
 from ferrohub.service.calls.creation import own_success
-from ferrohub.service.models import ExportImportDevice, Twin
-from ferrohub.service.operation import interpret, prepare, read_each
+from ferrohub.service.models import ExportImportDevice
+from ferrohub.service.operation import interpret, prepare
 from ferrohub.service.retry import checked_timeout
 
 TYPE_CHECKING = False
@@ -57,9 +57,8 @@ def query_page(
     body = {"query": query} if isinstance(query, str) else query
     page = (continuation_token, page_size)
     response = yield prepare(operations.QUERY_ROWS, options=page, body=body, timeout=timeout)
-    rows = interpret(operations.QUERY_ROWS, response) or []
-    if str(response.headers.get("x-ms-item-type")).lower() == "twin":
-        rows = read_each(Twin, rows)
+    are_twins = str(response.headers.get("x-ms-item-type")).lower() == "twin"
+    rows: list[Any] = interpret(operations.QUERY_TWINS if are_twins else operations.QUERY_ROWS, response) or []
     return rows, response.headers.get("x-ms-continuation") or None
 
 

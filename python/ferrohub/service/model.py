@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, dataclass_transform
 
+    from ferrohub._native import ModelReader
     from ferrohub.service.codecs import Codec, KeyTransformer
 
     Declared = TypeVar("Declared", bound="type[Model]")
@@ -70,6 +71,7 @@ class Model:
     _template: ClassVar[dict[str, Any]] = {"additional_properties": None}
     # By JSON name: the attribute, the type whose values are taken as they are, and the codec that reads all others.
     _readers: ClassVar[dict[str, tuple[str, type | None, Codec]]] = {}
+    _made_reader: ClassVar[ModelReader]
     _official_path: str = ""
     _sends_additional_properties = False
 
@@ -233,6 +235,19 @@ class Model:
         except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
             raise cls._not_deserializable(attribute, codec, value, error) from error
         return decoded
+
+    @classmethod
+    def _reader(cls) -> ModelReader:
+        """What reads this model from the hub's JSON as `deserialize` does, in less time; made when first needed."""
+        if "_made_reader" not in cls.__dict__:
+            from ferrohub._native import ModelReader  # a program that only names the classes does without
+
+            fields = [
+                (name, attribute, codec.plain, MODELS[codec.name]._reader() if codec.name in MODELS else codec.decode)
+                for attribute, name, codec in cls._fields
+            ]
+            cls._made_reader = ModelReader(cls, cls._template, fields)
+        return cls._made_reader
 
     @classmethod
     def _with_json_names(cls, data: dict[str, Any]) -> dict[str, Any]:

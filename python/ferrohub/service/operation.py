@@ -30,7 +30,7 @@ else:
         def __class_getitem__(cls, _parameters: object) -> type[Generic]:
             return cls
 
-    Result = None
+    Result = AnyModel = None
 
 
 API_VERSION = "2021-04-12"
@@ -190,43 +190,60 @@ def interpret(operation: Operation[Result], response: Response) -> Result:
     if response.status_code not in operation.success:
         raise errors.refused(response)
     result: Any = None
-    if operation.returns is not None:
-        data = _read(response)
-        result = None if data is None else operation.returns(data)
+    if operation.returns is not None and response.content:
+        result = _read(operation.returns, response)
     return result  # type: ignore[no-any-return]
 
 
-def _read(response: Response) -> Any:
-    """The JSON of an answer; a missing Content-Type counts as JSON."""
+def _read(returns: Callable[[Any], Result], response: Response) -> Result | None:
+    """What the JSON of an answer is read as; a missing Content-Type counts as JSON."""
     content_type = response.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if not response.content:
-        return None
     # The official package falls back from XML to JSON.
     if content_type.partition("/")[0] not in ("application", "text") or not content_type.endswith(("json", "xml")):
         raise errors.deserialization_error(f"Cannot deserialize content-type: {content_type}")
+    if isinstance(returns, (One, Many)) and response.is_utf8:
+        result: Any = returns.quickly(response.content)
+        if result is not None:
+            return result  # type: ignore[no-any-return]
     try:
-        return response.json()
+        data = response.json()
     except ValueError as error:
         raise errors.deserialization_error(f"JSON is invalid: {error}") from error
+    return None if data is None else returns(data)
 
 
-def list_of(model: type[AnyModel]) -> Callable[[Any], list[AnyModel]]:
+class One(Generic[AnyModel]):
+    """Reads a JSON object as a model."""
+
+    def __init__(self, model: type[AnyModel]) -> None:
+        self.model = model
+
+    def quickly(self, content: bytes) -> AnyModel | None:
+        """Read by the core; None if it leaves that to a call."""
+        model: AnyModel | None = self.model._reader().one(content)
+        return model
+
+    def __call__(self, data: Any) -> AnyModel:
+        """Read from JSON that `json.loads` has read."""
+        return self.model.deserialize(data)
+
+
+class Many(Generic[AnyModel]):
     """Reads a JSON array of a model."""
 
-    def read(data: Any) -> list[AnyModel]:
+    def __init__(self, model: type[AnyModel]) -> None:
+        self.model = model
+
+    def quickly(self, content: bytes) -> list[AnyModel] | None:
+        """Read by the core; None if it leaves that to a call."""
+        return self.model._reader().many(content)
+
+    def __call__(self, data: Any) -> list[AnyModel]:
+        """Read from JSON that `json.loads` has read."""
         if not isinstance(data, list):
-            text = f"Cannot deserialize as [{model.__name__}] an object of type {type(data)}"
+            text = f"Cannot deserialize as [{self.model.__name__}] an object of type {type(data)}"
             raise errors.deserialization_error(text)
-        return read_each(model, data)
-
-    return read
-
-
-def read_each(model: type[AnyModel], items: list[Any]) -> list[AnyModel]:
-    """Read each item, in its place: what was read is let go of, and its memory used for the next."""
-    for index, item in enumerate(items):
-        items[index] = model.deserialize(item)
-    return items
+        return [self.model.deserialize(item) for item in data]
 
 
 def anything(data: Any) -> Any:

@@ -9,7 +9,7 @@ https://learn.microsoft.com/rest/api/iothub/service/
 from __future__ import annotations
 
 from ferrohub.service import bodies, models
-from ferrohub.service.operation import Operation, anything, list_of
+from ferrohub.service.operation import Many, One, Operation, anything
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ NO_CONTENT = (204,)
 DEVICE = "/devices/{id}"
 MODULE = "/devices/{id}/modules/{mid}"
 
-PUT_DEVICE = Operation("PUT", DEVICE, models.Device.deserialize, body=bodies.one(models.Device))
-GET_DEVICE = Operation("GET", DEVICE, models.Device.deserialize)
-GET_DEVICES = Operation("GET", "/devices", list_of(models.Device), query=[("top", int)])
+PUT_DEVICE = Operation("PUT", DEVICE, One(models.Device), body=bodies.one(models.Device))
+GET_DEVICE = Operation("GET", DEVICE, One(models.Device))
+GET_DEVICES = Operation("GET", "/devices", Many(models.Device), query=[("top", int)])
 DELETE_DEVICE: Operation[None] = Operation("DELETE", DEVICE, success=NO_CONTENT)
 
-PUT_MODULE = Operation("PUT", MODULE, models.Module.deserialize, body=bodies.one(models.Module), success=(200, 201))
-GET_MODULE = Operation("GET", MODULE, models.Module.deserialize)
-GET_MODULES = Operation("GET", "/devices/{id}/modules", list_of(models.Module))
+PUT_MODULE = Operation("PUT", MODULE, One(models.Module), body=bodies.one(models.Module), success=(200, 201))
+GET_MODULE = Operation("GET", MODULE, One(models.Module))
+GET_MODULES = Operation("GET", "/devices/{id}/modules", Many(models.Module))
 DELETE_MODULE: Operation[None] = Operation("DELETE", MODULE, success=NO_CONTENT)
 
 # 400 is what the hub answers when some of the devices could not be done: the result tells which.
 UPDATE_REGISTRY = Operation(
     "POST",
     "/devices",
-    models.BulkRegistryOperationResult.deserialize,
+    One(models.BulkRegistryOperationResult),
     body=bodies.many(bodies.one(models.ExportImportDevice)),
     success=(200, 400),
 )
@@ -49,24 +49,24 @@ CHANGE_IDENTITIES = Operation(
     success=UPDATE_REGISTRY.success,
     repeatable=True,
 )
-GET_SERVICE_STATISTICS = Operation("GET", "/statistics/service", models.ServiceStatistics.deserialize)
-GET_DEVICE_STATISTICS = Operation("GET", "/statistics/devices", models.RegistryStatistics.deserialize)
+GET_SERVICE_STATISTICS = Operation("GET", "/statistics/service", One(models.ServiceStatistics))
+GET_DEVICE_STATISTICS = Operation("GET", "/statistics/devices", One(models.RegistryStatistics))
 
 # --- twins, queries and direct methods ---
 
 DEVICE_TWIN = "/twins/{id}"
 MODULE_TWIN = "/twins/{id}/modules/{mid}"
 
-GET_TWIN = Operation("GET", DEVICE_TWIN, models.Twin.deserialize)
-REPLACE_TWIN = Operation("PUT", DEVICE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
-UPDATE_TWIN = Operation("PATCH", DEVICE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
-GET_MODULE_TWIN = Operation("GET", MODULE_TWIN, models.Twin.deserialize)
-REPLACE_MODULE_TWIN = Operation("PUT", MODULE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
-UPDATE_MODULE_TWIN = Operation("PATCH", MODULE_TWIN, models.Twin.deserialize, body=bodies.one(models.Twin))
+GET_TWIN = Operation("GET", DEVICE_TWIN, One(models.Twin))
+REPLACE_TWIN = Operation("PUT", DEVICE_TWIN, One(models.Twin), body=bodies.one(models.Twin))
+UPDATE_TWIN = Operation("PATCH", DEVICE_TWIN, One(models.Twin), body=bodies.one(models.Twin))
+GET_MODULE_TWIN = Operation("GET", MODULE_TWIN, One(models.Twin))
+REPLACE_MODULE_TWIN = Operation("PUT", MODULE_TWIN, One(models.Twin), body=bodies.one(models.Twin))
+UPDATE_MODULE_TWIN = Operation("PATCH", MODULE_TWIN, One(models.Twin), body=bodies.one(models.Twin))
 
 _PAGE = [("x-ms-continuation", str), ("x-ms-max-item-count", str)]
 _QUERY = bodies.one(models.QuerySpecification)
-QUERY_TWINS = Operation("POST", "/devices/query", list_of(models.Twin), body=_QUERY, headers=_PAGE)
+QUERY_TWINS = Operation("POST", "/devices/query", Many(models.Twin), body=_QUERY, headers=_PAGE)
 # The same, with rows as they come: a query may also select parts of twins, numbers or jobs. And it is asked again when
 # its answer is lost, which the official package doesn't do for the other.
 QUERY_ROWS = Operation("POST", "/devices/query", anything, body=_QUERY, headers=_PAGE, repeatable=True)
@@ -79,7 +79,7 @@ def _waits(named: Any) -> float:
 
 
 _METHOD = bodies.one(models.CloudToDeviceMethod)
-_METHOD_RESULT = models.CloudToDeviceMethodResult.deserialize
+_METHOD_RESULT = One(models.CloudToDeviceMethodResult)
 INVOKE_METHOD = Operation(
     "POST", "/twins/{device_id}/methods", _METHOD_RESULT, body=_METHOD, takes=lambda _options, method: _waits(method)
 )
@@ -94,10 +94,10 @@ INVOKE_MODULE_METHOD = Operation(
 # --- configurations ---
 
 CONFIGURATION = "/configurations/{id}"
-_CONFIGURATION = models.Configuration.deserialize
+_CONFIGURATION = One(models.Configuration)
 
 GET_CONFIGURATION = Operation("GET", CONFIGURATION, _CONFIGURATION)
-GET_CONFIGURATIONS = Operation("GET", "/configurations", list_of(models.Configuration), query=[("top", int)])
+GET_CONFIGURATIONS = Operation("GET", "/configurations", Many(models.Configuration), query=[("top", int)])
 PUT_CONFIGURATION = Operation(
     "PUT", CONFIGURATION, _CONFIGURATION, body=bodies.one(models.Configuration), success=(200, 201)
 )
@@ -105,7 +105,7 @@ DELETE_CONFIGURATION: Operation[None] = Operation("DELETE", CONFIGURATION, succe
 TEST_CONFIGURATION_QUERIES = Operation(
     "POST",
     "/configurations/testQueries",
-    models.ConfigurationQueriesTestResponse.deserialize,
+    One(models.ConfigurationQueriesTestResponse),
     body=bodies.one(models.ConfigurationQueriesTestInput),
 )
 APPLY_CONFIGURATION: Operation[None] = Operation(
@@ -117,18 +117,18 @@ APPLY_CONFIGURATION: Operation[None] = Operation(
 
 # --- jobs ---
 
-_JOB_PROPERTIES = models.JobProperties.deserialize
-_JOB_RESPONSE = models.JobResponse.deserialize
+_JOB_PROPERTIES = One(models.JobProperties)
+_JOB_RESPONSE = One(models.JobResponse)
 
 CREATE_IMPORT_EXPORT_JOB = Operation("POST", "/jobs/create", _JOB_PROPERTIES, body=bodies.one(models.JobProperties))
-GET_IMPORT_EXPORT_JOBS = Operation("GET", "/jobs", list_of(models.JobProperties))
+GET_IMPORT_EXPORT_JOBS = Operation("GET", "/jobs", Many(models.JobProperties))
 GET_IMPORT_EXPORT_JOB = Operation("GET", "/jobs/{id}", _JOB_PROPERTIES)
 CANCEL_IMPORT_EXPORT_JOB = Operation("DELETE", "/jobs/{id}", anything, success=(200, 204))
 GET_SCHEDULED_JOB = Operation("GET", "/jobs/v2/{id}", _JOB_RESPONSE)
 CREATE_SCHEDULED_JOB = Operation("PUT", "/jobs/v2/{id}", _JOB_RESPONSE, body=bodies.one(models.JobRequest))
 CANCEL_SCHEDULED_JOB = Operation("POST", "/jobs/v2/{id}/cancel", _JOB_RESPONSE)
 _JOBS, _JOB_FILTER = "/jobs/v2/query", [("jobType", str), ("jobStatus", str)]
-QUERY_SCHEDULED_JOBS = Operation("GET", _JOBS, models.QueryResult.deserialize, query=_JOB_FILTER)
+QUERY_SCHEDULED_JOBS = Operation("GET", _JOBS, One(models.QueryResult), query=_JOB_FILTER)
 # The same as IoT Hub has it: a list in the body, and where it goes on in the headers.
 LIST_SCHEDULED_JOBS = Operation("GET", _JOBS, anything, query=_JOB_FILTER, headers=_PAGE)
 
@@ -136,7 +136,7 @@ LIST_SCHEDULED_JOBS = Operation("GET", _JOBS, anything, query=_JOB_FILTER, heade
 
 _FEEDBACK = "/messages/serviceBound/feedback"
 
-PURGE_MESSAGES = Operation("DELETE", "/devices/{id}/commands", models.PurgeMessageQueueResult.deserialize)
+PURGE_MESSAGES = Operation("DELETE", "/devices/{id}/commands", One(models.PurgeMessageQueueResult))
 RECEIVE_FEEDBACK: Operation[None] = Operation("GET", _FEEDBACK, success=(200, 204))
 COMPLETE_FEEDBACK: Operation[None] = Operation("DELETE", _FEEDBACK + "/{lock_token}", success=NO_CONTENT)
 ABANDON_FEEDBACK: Operation[None] = Operation("POST", _FEEDBACK + "/{lock_token}/abandon", success=NO_CONTENT)

@@ -117,6 +117,11 @@ class Response:
         return after.partition(";")[0].strip(" \"'") or "utf-8"
 
     @property
+    def is_utf8(self) -> bool:
+        """Whether the body is text in UTF-8."""
+        return self.encoding in ("utf-8", "utf8")
+
+    @property
     def text(self) -> str:
         """The body as text."""
         try:
@@ -128,7 +133,7 @@ class Response:
         """The body read as JSON; ValueError if it is none."""
         import json
 
-        return json.loads(self.content if self.encoding in ("utf-8", "utf8") else self.text)
+        return json.loads(self.content if self.is_utf8 else self.text)
 
     def __repr__(self) -> str:
         return f"<Response [{self.status_code}]>"
