@@ -33,6 +33,8 @@ class Options(NamedTuple):
     key: str | None
     limits: list[str]
     """As the command has them: `modules=5`."""
+    partitions: int | None
+    consumer_groups: list[str]
 
 
 class Handle(Protocol):
@@ -237,7 +239,10 @@ def _launch(options: Options) -> subprocess.Popen[str]:
         command += ["--data", options.data]
     if options.host_name is not None:
         command += ["--host-name", options.host_name]
+    if options.partitions is not None:
+        command += ["--partitions", str(options.partitions)]
     command += [argument for limit in options.limits for argument in ("--limit", limit)]
+    command += [argument for group in options.consumer_groups for argument in ("--consumer-group", group)]
     environment = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
     if options.key == "random":
         command += ["--key", "random"]

@@ -21,7 +21,7 @@ from ferrohub._hub_faults import Fault, Faults
 from ferrohub._hub_files import FileNotification, file_notification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -62,6 +62,8 @@ class LocalHub:
         host_name: str | None = None,
         key: str | None = None,
         limits: Mapping[str, int] | None = None,
+        partitions: int | None = None,
+        consumer_groups: Iterable[str] = (),
     ) -> None:
         """Prepare a hub; nothing happens before it is started.
 
@@ -78,11 +80,17 @@ class LocalHub:
                 for every local hub.
             limits: What it holds at most, where that is not what Azure's hubs do: `identities` (1,000,000 devices and
                 modules), `modules` (50 of a device), `active_jobs` (1; Azure's larger hubs have 5 or 10),
-                `feedback_seconds` (15; for how long feedback on messages waits for a full batch).
+                `feedback_seconds` (15; for how long feedback on messages waits for a full batch); and of what devices
+                send, for back ends to read, `events` (500,000), `event_megabytes` (128) and `event_hours` (24).
+            partitions: How many partitions the built-in endpoint of events has: 4, or those of the data file, which can't
+                be changed.
+            consumer_groups: The consumer groups that may read it, beside `$Default`.
         """
         path = None if data is None else os.fspath(data)
         named = [f"{name}={number}" for name, number in (limits or {}).items()]
-        self._options = handles.Options(port, standard_ports, path, host_name, key, named)
+        self._options = handles.Options(
+            port, standard_ports, path, host_name, key, named, partitions, list(consumer_groups)
+        )
         self._process = process
         self._handle: handles.Handle | None = None
         self._description: dict[str, Any] | None = None
@@ -165,6 +173,15 @@ class LocalHub:
     def connection_string(self) -> str:
         """The service connection string, of the policy `iothubowner`."""
         connection_string: str = self._described("connectionString")
+        return connection_string
+
+    @property
+    def event_hubs_connection_string(self) -> str:
+        """The connection string of the built-in endpoint of events, of the policy `iothubowner`.
+
+        Clients of Event Hubs take it; `docs/local-hub.md` says what they need to know beside.
+        """
+        connection_string: str = self._described("eventHubsConnectionString")
         return connection_string
 
     def policy_connection_string(self, policy: str) -> str:

@@ -13,6 +13,7 @@ use super::state_file::{RunningHub, StateFile, running_hub};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::control::describe_error;
+use crate::hub::events::EventOptions;
 use crate::hub::x509::ca_certificates;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
 
@@ -40,10 +41,17 @@ pub(super) struct Up {
     /// A CA whose certificates stand for devices, as PEM; again for more of them. With --data they are kept
     #[arg(long = "ca-certificate", value_name = "FILE")]
     ca_certificates: Vec<PathBuf>,
-    /// What the hub holds at most: `identities`, `modules` of a device, `active_jobs`; or for how long feedback waits for
-    /// a full batch: `feedback_seconds`; again for more of them
+    /// What the hub holds at most: `identities`, `modules` of a device, `active_jobs`, `events` of devices,
+    /// `event_megabytes`, `event_hours`; or for how long feedback waits for a full batch: `feedback_seconds`; again for
+    /// more of them
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
+    /// How many partitions the built-in endpoint of events has: 4, or those of the data file
+    #[arg(long, value_name = "NUMBER")]
+    partitions: Option<usize>,
+    /// A consumer group that may read events, beside $Default; again for more of them
+    #[arg(long = "consumer-group", value_name = "NAME")]
+    consumer_groups: Vec<String>,
     /// Print one JSON line when ready, for programs
     #[arg(long)]
     json: bool,
@@ -64,6 +72,10 @@ impl Up {
             key: self.owner_key(),
             notices,
             clock: Clock::movable(),
+            events: EventOptions {
+                partitions: self.partitions,
+                consumer_groups: self.consumer_groups.clone(),
+            },
             ..HubOptions::default()
         };
         let hub = match self.start(options).await {
@@ -153,6 +165,7 @@ fn introduce(hub: &Hub) {
     say(&format!(
         "The hub listens on {}:{} for REST and MQTT. Ctrl-C ends it.\n\n\
          Service connection string:\n  {}\n\n\
+         Event Hubs connection string, for clients that read what devices send:\n  {}\n\n\
          Programs that use ferrohub trust it already. In shells of other programs:\n  \
          export SSL_CERT_FILE={ca_file}\n  \
          export REQUESTS_CA_BUNDLE={ca_file}\n\n\
@@ -162,5 +175,6 @@ fn introduce(hub: &Hub) {
         hub.host_name(),
         hub.port(),
         hub.connection_string(),
+        hub.event_hubs_connection_string(),
     ));
 }

@@ -52,6 +52,15 @@ struct Policy {
     name: &'static str,
     rights: &'static [Right],
     key: SasKey,
+    /// The characters of the key in base64: what clients of Event Hubs sign with.
+    characters: SasKey,
+}
+
+impl Policy {
+    /// Whether it signed a token. That clients of Event Hubs made it is seen by the scheme of its resource.
+    fn signed(&self, token: &SasToken) -> bool {
+        token.signed_by(&self.key) || token.resource.contains("://") && token.signed_by(&self.characters)
+    }
 }
 
 impl Access {
@@ -68,7 +77,8 @@ impl Access {
         let policies = POLICIES.into_iter().map(|(name, rights)| {
             let owners = name == OWNER_POLICY;
             let key = if owners { owner.clone() } else { SasKey::from_bytes(owner.sign(name).to_vec()) };
-            Policy { name, rights, key }
+            let text = if owners { owner_key.to_owned() } else { key.to_base64() };
+            Policy { name, rights, key, characters: SasKey::from_bytes(text.into_bytes()) }
         });
         let policies = policies.collect();
         Ok(Self { host_name: host_name.to_owned(), owner_key: owner_key.to_owned(), policies })
@@ -134,11 +144,7 @@ impl Access {
         let name = token.policy.as_deref().ok_or(Denied("the token names no policy"))?;
         let policy = self.policies.iter().find(|policy| policy.name == name);
         let policy = policy.ok_or(Denied("there is no such policy"))?;
-        if token.signed_by(&policy.key) {
-            Ok(policy)
-        } else {
-            Err(Denied("the signature is not the policy's"))
-        }
+        if policy.signed(token) { Ok(policy) } else { Err(Denied("the signature is not the policy's")) }
     }
 
     /// Check a token that a device or module signed with one of its own keys.
@@ -177,7 +183,8 @@ impl Access {
         if token.expires_unix_seconds <= unix_seconds {
             return Err(Denied("the token has expired"));
         }
-        let mut segments = token.resource.trim_end_matches('/').split('/');
+        let resource = token.resource.split_once("://").map_or(&*token.resource, |(_scheme, rest)| rest);
+        let mut segments = resource.trim_end_matches('/').split('/');
         if !segments.next().is_some_and(|host| self.is_this_hub(host)) {
             return Err(Denied("the token is for another host"));
         }
@@ -254,6 +261,19 @@ mod tests {
     }
 
     #[test]
+    fn clients_of_event_hubs_sign_with_the_characters_of_the_key() {
+        let access = access();
+        let characters = SasKey::from_bytes(access.owner_key().as_bytes().to_vec());
+        let check = |resource: &str| {
+            let token = SasToken::parse(&characters.service_token(resource, OWNER_POLICY, NOW + 1)).unwrap();
+            access.check_policy(&token, Right::ServiceConnect, &["events", "consumergroups", "g"], NOW)
+        };
+        assert_eq!(check("sb://localhost:8443/events"), Ok(()));
+        assert_eq!(check("sb://localhost/other"), Err(Denied("the token is for another resource")));
+        assert_eq!(check("localhost/events"), Err(Denied("the signature is not the policy's")));
+    }
+
+    #[test]
     fn any_name_of_this_machine_and_the_hubs_own_stand_for_the_hub() {
         let access = access();
         for host in [
@@ -288,6 +308,7 @@ mod tests {
             "localhost/devices/dev#1",
             "localhost:1/DEVICES/Dev#1/modules/M",
             "localhost/devices/dev%231/modules/m",
+            "sb://localhost:1/devices/dev#1/",
         ] {
             assert_eq!(check("Zm9vYmFy", scope), Ok(()), "{scope}");
         }

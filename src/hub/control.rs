@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::HubError;
 use super::dps::{ID_SCOPE, NewEnrollment};
+use super::events::Event;
 use super::faults::Fault;
 use super::messages::NewMessage;
 use super::server::Hub;
-use super::telemetry::TelemetryMessage;
 use super::uploads::FileNotification;
 use super::x509::ca_certificates;
 use crate::error::{Error, ErrorKind, Result};
@@ -124,6 +124,7 @@ impl Hub {
             "provisioningHost": self.address(),
             "idScope": ID_SCOPE,
             "connectionString": self.connection_string(),
+            "eventHubsConnectionString": self.event_hubs_connection_string(),
             "caFile": self.ca_pem_path(),
             "notes": self.notes(),
         })
@@ -164,9 +165,9 @@ impl Hub {
                 }))
             }
             Call::Telemetry => {
-                let messages = self.state().telemetry.messages();
+                let messages = self.state().events.newest();
                 self.on_disk().await?;
-                Ok(messages.iter().map(telemetry_json).collect())
+                Ok(messages.iter().map(|message| telemetry_json(message)).collect())
             }
             Call::OrderFault | Call::ClearFaults | Call::DropConnections | Call::LoseSessions => {
                 self.spoil(request).await
@@ -197,9 +198,9 @@ impl Hub {
             }
             Call::Events => {
                 let (first, messages) =
-                    self.state().telemetry.since(request.from, seconds(request.timeout)).await;
+                    self.state().events.since(request.from, seconds(request.timeout)).await;
                 self.on_disk().await?;
-                let messages: Value = messages.iter().map(telemetry_json).collect();
+                let messages: Value = messages.iter().map(|message| telemetry_json(message)).collect();
                 Ok(json!({ "first": first, "messages": messages }))
             }
             Call::Blobs => Ok(self.state().uploads.blobs.names().into()),
@@ -338,10 +339,10 @@ fn notification_json(notification: &FileNotification) -> Value {
     })
 }
 
-fn telemetry_json(message: &TelemetryMessage) -> Value {
+fn telemetry_json(message: &Event) -> Value {
     json!({
-        "device": message.sender.device,
-        "module": message.sender.module,
+        "device": message.sender.id.device,
+        "module": message.sender.id.module,
         "enqueuedUnixMillis": message.enqueued_unix_millis,
         "properties": message.properties,
         "body": STANDARD.encode(&message.body),

@@ -6,13 +6,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::entity::Entity;
+use super::events::{Event, Log};
 use super::store::{Changes, State};
-use super::telemetry::{Log, TelemetryMessage};
 use crate::database::{self, OWNER, OwnerRecord, Problem, Sort, to_json};
 use crate::error::{Error, Result};
 use crate::protocol::identity::IdentityId;
@@ -29,8 +30,10 @@ static DATA_FILE: Sort = Sort {
 };
 const ENTITIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entities");
 const RECORDS: TableDefinition<'_, &str, &str> = TableDefinition::new("records");
-/// By number, which is the order in which they came.
+/// What devices sent by number, which is the order in which it came.
 const TELEMETRY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("telemetry");
+/// By partition: the sequence number of the next event.
+const SEQUENCES: TableDefinition<'_, u64, u64> = TableDefinition::new("sequences");
 
 /// An open data file.
 pub(super) struct DataFile {
@@ -64,7 +67,7 @@ impl HubRecord {
 #[derive(Default)]
 pub(super) struct Stored {
     pub(super) state: State,
-    pub(super) telemetry: Log,
+    pub(super) log: Log,
 }
 
 impl DataFile {
@@ -115,12 +118,16 @@ impl DataFile {
 
     fn try_commit(&self, changes: &Changes) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
-        if !changes.telemetry.messages.is_empty() {
+        if !changes.log.events.is_empty() {
             let mut telemetry = transaction.open_table(TELEMETRY)?;
-            for (number, message) in &changes.telemetry.messages {
-                telemetry.insert(number, to_json(message)?.as_slice())?;
+            for (number, event) in &changes.log.events {
+                telemetry.insert(number, to_json(&**event)?.as_slice())?;
             }
-            telemetry.retain_in(..changes.telemetry.first, |_, _| false)?;
+            telemetry.retain_in(..changes.log.first, |_, _| false)?;
+            let mut sequences = transaction.open_table(SEQUENCES)?;
+            for (partition, next) in (0..).zip(&changes.log.next) {
+                sequences.insert(partition, next)?;
+            }
         }
         {
             let mut entities = transaction.open_table(ENTITIES)?;
@@ -159,24 +166,35 @@ pub(super) fn other_key(path: &Path) -> Error {
     problem(path).text("belongs to a hub with another key of iothubowner: start it with the same key, or choose another file")
 }
 
-fn read_all(database: &Database) -> Result<Stored, redb::Error> {
-    Ok(Stored { state: read_state(database)?, telemetry: read_telemetry(database)? })
+/// The file's log of events has another number of partitions.
+pub(super) fn other_partitions(path: &Path, kept: usize, asked: usize) -> Error {
+    problem(path).text(&format!(
+        "has events in {kept} partitions, and the hub is to have {asked}: leave the number out, or choose another file"
+    ))
 }
 
-fn read_telemetry(database: &Database) -> Result<Log, redb::Error> {
-    let table = match database.begin_read()?.open_table(TELEMETRY) {
-        Ok(table) => table,
-        // Nothing has been sent yet.
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Log::default()),
-        Err(error) => return Err(error.into()),
-    };
+fn read_all(database: &Database) -> Result<Stored, redb::Error> {
+    Ok(Stored { state: read_state(database)?, log: read_log(database)? })
+}
+
+fn read_log(database: &Database) -> Result<Log, redb::Error> {
     let read = |entry: Result<(AccessGuard<'_, u64>, AccessGuard<'_, &[u8]>), _>| {
         let (number, record) = entry?;
-        let message: TelemetryMessage = serde_json::from_slice(record.value()).map_err(io::Error::from)?;
-        Ok::<_, redb::Error>((number.value(), message))
+        let event: Event = serde_json::from_slice(record.value()).map_err(io::Error::from)?;
+        Ok::<_, redb::Error>((number.value(), Arc::new(event)))
     };
-    let messages = table.iter()?.map(read).collect::<Result<_, _>>()?;
-    Ok(Log { first: 0, messages })
+    let events = match database.begin_read()?.open_table(TELEMETRY) {
+        Ok(table) => table.iter()?.map(read).collect::<Result<_, _>>()?,
+        // Nothing has been sent yet.
+        Err(redb::TableError::TableDoesNotExist(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let next = match database.begin_read()?.open_table(SEQUENCES) {
+        Ok(table) => table.iter()?.map(|entry| Ok(entry?.1.value())).collect::<Result<_, redb::Error>>()?,
+        Err(redb::TableError::TableDoesNotExist(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Log { first: 0, next, events })
 }
 
 fn read_state(database: &Database) -> Result<State, redb::Error> {
@@ -276,21 +294,24 @@ mod tests {
     fn what_devices_sent_is_there_after_opening_again_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = sample(folder.path());
-        let message: TelemetryMessage = serde_json::from_value(serde_json::json!({
+        // As hubs wrote it that had no partitions.
+        let event: Event = serde_json::from_value(serde_json::json!({
             "sender": "d7/m", "enqueuedUnixMillis": 5, "properties": "a=b", "body": "AP8=", "duplicate": false,
         }))
         .unwrap();
+        let event = Arc::new(event);
         let numbered =
-            |numbers: std::ops::Range<u64>| numbers.map(|number| (number, message.clone())).collect();
+            |numbers: std::ops::Range<u64>| numbers.map(|number| (number, Arc::clone(&event))).collect();
         let (file, ..) = DataFile::open(&path).unwrap();
-        for telemetry in
-            [Log { first: 0, messages: numbered(0..5) }, Log { first: 3, messages: numbered(5..7) }]
-        {
-            file.commit(&Changes { telemetry, ..Changes::default() }).unwrap();
+        for log in [
+            Log { first: 0, next: vec![5, 0], events: numbered(0..5) },
+            Log { first: 3, next: vec![7, 0], events: numbered(5..7) },
+        ] {
+            file.commit(&Changes { log, ..Changes::default() }).unwrap();
         }
         drop(file);
         let (_file, _, stored) = DataFile::open(&path).unwrap();
-        assert_eq!(stored.telemetry.messages, numbered(3..7));
+        assert_eq!(stored.log, Log { first: 0, next: vec![7, 0], events: numbered(3..7) });
     }
 
     #[cfg(unix)]

@@ -2,6 +2,7 @@
 //!
 //! The state and its rules know no sockets:
 //! - [`entity`]: what there is to know of a device or module; [`store`]: all of them, on disk if asked for.
+//! - [`events`]: what devices sent, for the back ends that read it.
 //! - `registry`, `edge`, `bulk`, `twins`, `methods`, `messages`, `uploads`, `sessions`: what can be done with them, as methods of
 //!   [`HubState`]; [`query`]: finding them; [`digital_twins`]: twins as IoT Plug and Play sees them; [`jobs`]: doing something
 //!   with many of them; [`transfers`]: importing and exporting them; [`configurations`]: what the hub
@@ -31,6 +32,7 @@ mod edge;
 mod endpoint;
 pub mod entity;
 pub mod error;
+pub mod events;
 pub mod faults;
 pub mod feedback;
 pub mod https;
@@ -52,7 +54,6 @@ pub mod server;
 pub mod service_queue;
 pub mod sessions;
 pub mod store;
-pub mod telemetry;
 mod touched;
 pub mod transfers;
 pub mod twin_document;
@@ -63,7 +64,6 @@ pub mod x509;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use counters::{Counters, Statistics};
@@ -73,12 +73,13 @@ pub use notices::Notices;
 pub use server::{Hub, HubOptions};
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use access::Access;
 use configurations::Table;
 use connections::Connections;
 use data_file::{DataFile, HubRecord, Stored};
 use deadlines::Deadlines;
+use events::{EventLog, EventOptions, Log, Owners};
 use faults::Faults;
 use feedback::Feedback;
 use jobs::Jobs;
@@ -86,7 +87,6 @@ use journal::Journal;
 use limits::Limits;
 use service_queue::ServiceQueue;
 use store::Store;
-use telemetry::{Log, Telemetry, TelemetryMessage};
 use uploads::Uploads;
 
 /// How long a client may take for its TLS handshake and for its first request.
@@ -107,6 +107,8 @@ pub struct HubSettings {
     pub clock: Clock,
     /// How much it holds.
     pub limits: Limits,
+    /// The built-in endpoint for what devices send.
+    pub events: EventOptions,
     /// Who is told what happens.
     pub notices: Notices,
 }
@@ -121,6 +123,7 @@ impl Default for HubSettings {
             data: None,
             clock: Clock::system(),
             limits: Limits::default(),
+            events: EventOptions::default(),
             notices: Notices::default(),
         }
     }
@@ -152,7 +155,13 @@ pub struct HubState {
     /// What has happened so far.
     pub counters: Arc<Counters>,
     /// What devices sent.
-    pub telemetry: Arc<Telemetry>,
+    pub events: Arc<EventLog>,
+    /// When the hub was started, milliseconds since 1970.
+    pub created_unix_millis: u64,
+    /// The consumer groups that may read it.
+    pub consumer_groups: Arc<[String]>,
+    /// Who reads it now.
+    owners: Owners,
     /// The files of devices.
     pub uploads: Arc<Uploads>,
     /// The scheduled jobs that are active.
@@ -195,22 +204,15 @@ impl HubState {
             deadlines,
             connections: Connections::default(),
             counters: Arc::default(),
-            telemetry: Arc::new(Telemetry::restored(log)),
+            created_unix_millis: settings.clock.unix_millis(),
+            consumer_groups: settings.events.groups(),
+            owners: Owners::default(),
+            events: Arc::new(settings.open_events(log)?),
             uploads: Arc::default(),
             jobs: Arc::default(),
             faults: Arc::default(),
             notices: settings.notices.clone(),
         })
-    }
-
-    /// Take what a device sent; resolves when it is on disk.
-    pub(super) async fn receive(
-        &self,
-        messages: impl ExactSizeIterator<Item = TelemetryMessage>,
-    ) -> std::result::Result<(), HubError> {
-        self.counters.telemetry_messages.fetch_add(messages.len() as u64, Ordering::Relaxed);
-        let change = self.telemetry.append(messages, &self.store)?;
-        self.store.durable(change).await
     }
 }
 
@@ -222,7 +224,7 @@ impl HubSettings {
     }
 
     fn open_store(&self, path: &Path, new: HubRecord) -> Result<(Store, Log, HubRecord)> {
-        let (file, record, Stored { state, telemetry }) = DataFile::open(path)?;
+        let (file, record, Stored { state, log }) = DataFile::open(path)?;
         let record = if let Some(record) = record {
             let record = self.own(record, path)?;
             file.claim_format(&record)?;
@@ -232,7 +234,24 @@ impl HubSettings {
             new
         };
         let journal = Journal::start(file, self.notices.clone())?;
-        Ok((Store::with_journal(state, journal), telemetry, record))
+        Ok((Store::with_journal(state, journal), log, record))
+    }
+
+    /// The log of events, in the partitions that it has had from the beginning.
+    fn open_events(&self, log: Log) -> Result<EventLog> {
+        let (kept, asked) = (log.next.len(), self.events.partitions);
+        if let (Some(path), Some(asked)) = (&self.data, asked)
+            && kept != 0
+            && kept != asked
+        {
+            return Err(data_file::other_partitions(path, kept, asked));
+        }
+        let partitions = asked.unwrap_or(events::DEFAULT_PARTITIONS);
+        if !(1..=events::MOST_PARTITIONS).contains(&partitions) {
+            let text = format!("a hub has 1 to {} partitions, not {partitions}", events::MOST_PARTITIONS);
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        Ok(EventLog::restored(log, partitions, self.limits.retention()))
     }
 
     /// A data file's record, if it is this hub's.
@@ -250,7 +269,6 @@ impl HubSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
     fn a_data_file_belongs_to_one_hub() {

@@ -3,7 +3,7 @@
 //! Used by the command (`ferrohub up`), by the Python class `LocalHub` and by tests.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,11 +16,11 @@ use super::certificates::server_certificate;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
+use super::events::{Event, EventOptions};
 use super::keys::OwnerKey;
 use super::limits::Limits;
 use super::listen::{Ports, Reach};
 use super::notices::Notices;
-use super::telemetry::TelemetryMessage;
 use super::workload::{Api, Workloads};
 use super::{HubError, HubSettings, HubState, Statistics};
 use crate::clock::Clock;
@@ -52,6 +52,8 @@ pub struct HubOptions {
     pub clock: Clock,
     /// How much the hub holds.
     pub limits: Limits,
+    /// The built-in endpoint for what devices send.
+    pub events: EventOptions,
     /// The folder for the CA, in place of [`home::data_dir`], where clients look for it.
     pub home: Option<PathBuf>,
     /// Who is told what happens.
@@ -99,6 +101,7 @@ impl Hub {
             data: options.data.clone(),
             clock: options.clock.clone(),
             limits: options.limits,
+            events: options.events.clone(),
             notices: options.notices.clone(),
         })?;
         state.resume_jobs().map_err(service_error)?;
@@ -155,6 +158,17 @@ impl Hub {
         )
     }
 
+    /// The connection string of the built-in endpoint, as clients of Event Hubs take it, of the policy `iothubowner`.
+    #[must_use]
+    pub fn event_hubs_connection_string(&self) -> String {
+        format!(
+            "Endpoint=sb://{}/;SharedAccessKeyName={OWNER_POLICY};SharedAccessKey={};EntityPath={}",
+            self.address(),
+            self.state.access.owner_key(),
+            self.state.events_name()
+        )
+    }
+
     /// The connection string of a device or module, with its primary key.
     ///
     /// # Errors
@@ -200,8 +214,8 @@ impl Hub {
 
     /// The newest messages that devices sent, oldest first.
     #[must_use]
-    pub fn telemetry(&self) -> Vec<TelemetryMessage> {
-        self.state.telemetry.messages()
+    pub fn telemetry(&self) -> Vec<Arc<Event>> {
+        self.state.events.newest()
     }
 
     /// Resolve when the identity is connected and subscribed to this topic filter.

@@ -8,6 +8,7 @@ use super::HubState;
 use super::access::{Denied, Right};
 use super::entity::{Identity, Presence, Status};
 use super::error::HubError;
+use super::events::Sender;
 use super::store::State;
 use super::x509::ClientCertificate;
 use crate::auth::SasToken;
@@ -22,8 +23,24 @@ pub struct DeviceSession {
     pub expires_at: u64,
     /// The IoT Plug and Play model it names; empty without one.
     pub model_id: String,
+    /// The generation of the identity.
+    pub generation_id: String,
+    /// How it was let in, as events tell it: JSON.
+    pub auth_method: String,
     /// Of the identity as it was let in.
     revision: u64,
+}
+
+impl DeviceSession {
+    /// As what it sends tells it.
+    pub(super) fn as_sender(&self) -> Sender {
+        Sender {
+            id: self.id.clone(),
+            generation_id: self.generation_id.clone(),
+            auth_method: self.auth_method.clone(),
+            model_id: self.model_id.clone(),
+        }
+    }
 }
 
 /// What a device shows of itself in CONNECT.
@@ -46,6 +63,27 @@ impl<'shown> Proof<'shown> {
             Some(certificate) => Self::Certificate(certificate),
             None => Self::Nothing,
         }
+    }
+}
+
+/// What let an identity in.
+#[derive(Clone, Copy)]
+enum Shown {
+    PolicyToken,
+    OwnToken,
+    Certificate,
+}
+
+impl Shown {
+    /// As Azure's hubs stamp it on events.
+    fn auth_method(self, id: &IdentityId) -> String {
+        let own = if id.module.is_some() { "module" } else { "device" };
+        let (scope, sort, issuer) = match self {
+            Self::PolicyToken => ("hub", "sas", "iothub"),
+            Self::OwnToken => (own, "sas", "iothub"),
+            Self::Certificate => (own, "x509", "external"),
+        };
+        format!(r#"{{"scope":"{scope}","type":"{sort}","issuer":"{issuer}","acceptingIpFilterRule":null}}"#)
     }
 }
 
@@ -88,37 +126,46 @@ impl HubState {
         let (Some(device), Some(entity)) = (device, entity) else {
             return Err(ConnectRefusal::Unauthorized("there is no such identity"));
         };
-        let expires_at = self.check_proof(proof, &id, &entity.identity)?;
+        let (expires_at, by) = self.check_proof(proof, &id, &entity.identity)?;
         if device.identity.status == Status::Disabled {
             return Err(ConnectRefusal::Disabled);
         }
         Ok(DeviceSession {
             expires_at,
             model_id: option(options, "model-id").unwrap_or_default(),
+            generation_id: entity.identity.generation_id.clone(),
+            auth_method: by.auth_method(&id),
             revision: entity.identity.revision,
             id,
         })
     }
 
-    /// Check that the identity is the one that shows this; until when that counts, seconds since 1970.
-    fn check_proof(&self, proof: Proof<'_>, id: &IdentityId, identity: &Identity) -> Result<u64, Denied> {
+    /// Check that the identity is the one that shows this; until when that counts, seconds since 1970, and what it was.
+    fn check_proof(
+        &self,
+        proof: Proof<'_>,
+        id: &IdentityId,
+        identity: &Identity,
+    ) -> Result<(u64, Shown), Denied> {
         let token = match proof {
             Proof::Token(password) => {
                 SasToken::parse(password).map_err(|_| Denied("the password is not a SAS token"))?
             }
             Proof::Certificate(certificate) => {
                 self.check_certificate(certificate, id, identity)?;
-                return Ok(certificate.valid_until());
+                return Ok((certificate.valid_until(), Shown::Certificate));
             }
             Proof::Nothing => return Err(Denied("it has shown neither a token nor a certificate")),
         };
         let now = self.clock.unix_seconds();
-        if token.policy.is_some() {
+        let shown = if token.policy.is_some() {
             self.access.check_policy(&token, Right::DeviceConnect, &id.resource(), now)?;
+            Shown::PolicyToken
         } else {
             self.access.check_own_key(&token, identity, &id.resource(), now)?;
-        }
-        Ok(token.expires_unix_seconds)
+            Shown::OwnToken
+        };
+        Ok((token.expires_unix_seconds, shown))
     }
 
     /// The options in a user name, if the rest of it fits the hub and the client id.

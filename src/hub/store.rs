@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::entity::Entity;
 use super::error::HubError;
+use super::events::Log;
 use super::journal::Journal;
-use super::telemetry::Log;
 use super::touched::Watch;
 use crate::protocol::identity::IdentityId;
 
@@ -28,7 +28,7 @@ pub struct Sequence(u64);
 pub(super) struct Changes {
     pub(super) entities: BTreeMap<IdentityId, Option<Arc<Entity>>>,
     pub(super) records: BTreeMap<String, Option<Arc<str>>>,
-    pub(super) telemetry: Log,
+    pub(super) log: Log,
 }
 
 impl Changes {
@@ -40,7 +40,7 @@ impl Changes {
     pub(super) fn extend(&mut self, later: Self) {
         self.entities.extend(later.entities);
         self.records.extend(later.records);
-        self.telemetry.extend(later.telemetry);
+        self.log.extend(later.log);
     }
 }
 
@@ -331,12 +331,12 @@ impl Store {
     ///
     /// # Errors
     /// 500 or 503 if the journal failed or is closed.
-    pub(super) fn log(&self, telemetry: Log) -> Result<Sequence, HubError> {
+    pub(super) fn log(&self, log: Log) -> Result<Sequence, HubError> {
         let mut current = self.current();
         if let Some(journal) = &self.0.journal {
             journal.check_open()?;
             current.newest = Sequence(current.newest.0 + 1);
-            journal.append(current.newest, Changes { telemetry, ..Changes::default() });
+            journal.append(current.newest, Changes { log, ..Changes::default() });
         }
         Ok(current.newest)
     }

@@ -16,6 +16,7 @@ use super::errors;
 use super::runtime::{self, Threads};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::hub::events::EventOptions;
 use crate::hub::{Hub as CoreHub, HubOptions, OwnerKey};
 
 /// A running local hub. Requests and answers are JSON; see `crate::hub::control`.
@@ -69,7 +70,8 @@ impl Drop for OwnRuntime {
 impl Hub {
     /// Start a hub; it takes connections when this returns.
     #[new]
-    #[pyo3(signature = (port, standard_ports, data, host_name, key, limits))]
+    #[pyo3(signature = (port, standard_ports, data, host_name, key, limits, partitions, consumer_groups))]
+    #[allow(clippy::too_many_arguments, reason = "the fields of the Python class Options")]
     fn new(
         py: Python<'_>,
         port: u16,
@@ -78,6 +80,8 @@ impl Hub {
         host_name: Option<String>,
         key: Option<String>,
         limits: Vec<String>,
+        partitions: Option<usize>,
+        consumer_groups: Vec<String>,
     ) -> PyResult<Self> {
         let key = match key {
             None => OwnerKey::WellKnown,
@@ -85,8 +89,9 @@ impl Hub {
             Some(key) => OwnerKey::Given(key),
         };
         let clock = Clock::movable();
+        let events = EventOptions { partitions, consumer_groups };
         let mut options =
-            HubOptions { port, standard_ports, data, host_name, key, clock, ..HubOptions::default() };
+            HubOptions { port, standard_ports, data, host_name, key, clock, events, ..HubOptions::default() };
         let set = limits.into_iter().try_for_each(|limit| options.limits.set(&limit));
         set.map_err(|error| errors::to_python(&error))?;
         let runtime = OwnRuntime::start()?;

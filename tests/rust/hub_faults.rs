@@ -119,7 +119,7 @@ async fn acknowledgements_are_withheld_doubled_and_delayed() {
     assert!(begin.elapsed() >= Duration::from_millis(200));
     assert_eq!(client.receive().await, acknowledgement(second));
     // Whatever the sender was told, everything has arrived.
-    let bodies: Vec<_> = hub.hub.telemetry().into_iter().map(|message| message.body).collect();
+    let bodies: Vec<_> = hub.hub.telemetry().into_iter().map(|message| message.body.clone()).collect();
     assert_eq!(bodies, ["1", "2", "3", "4"]);
 }
 

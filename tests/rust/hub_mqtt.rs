@@ -73,7 +73,7 @@ async fn telemetry_is_kept_and_acknowledged_in_order_as_often_as_it_was_sent() {
 
     let messages = hub.hub.telemetry();
     assert_eq!((messages.len(), hub.hub.statistics().telemetry_messages), (501, 501));
-    assert_eq!(messages[7].sender.to_string(), "d/m");
+    assert_eq!(messages[7].sender.id.to_string(), "d/m");
     assert_eq!((&*messages[7].properties, &*messages[7].body), ("%24.mid=1&key=a%20b", &b"message 7"[..]));
     assert_eq!((&*messages[500].properties, &*messages[500].body), ("", &b"last"[..]));
 }

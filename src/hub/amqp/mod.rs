@@ -2,8 +2,10 @@
 //!
 //! - `sasl`: how a connection begins; `claims`: the tokens that it has shown, in SASL or at `$cbs`
 //! - `links`: what each link is for, and who may have it
-//! - `cbs`: taking tokens; `devicebound`: taking messages to devices, which `message` reads
-//! - `servicebound`: giving feedback and notifications of files
+//! - `frames`: what leaves, as strict readers take it
+//! - `requests`: nodes that answer questions: `cbs` takes tokens, `management` tells of partitions
+//! - `devicebound`: taking messages to devices, which `message` reads; `servicebound`: giving feedback and notifications of
+//!   files; `events`: giving events, which `event_message` writes
 //! - `refusal`: errors of the hub as AMQP has them
 //!
 //! Used by the server, which has done TLS and seen the first bytes.
@@ -12,9 +14,14 @@
 mod cbs;
 mod claims;
 mod devicebound;
+mod event_message;
+mod events;
+mod frames;
 mod links;
+mod management;
 mod message;
 mod refusal;
+mod requests;
 mod sasl;
 mod servicebound;
 
@@ -32,6 +39,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::claims::Claims;
+use self::frames::{Frames, Room};
 use self::sasl::Sasl;
 use super::{FIRST_BYTES_DEADLINE, HubState};
 use crate::net;
@@ -52,13 +60,15 @@ where
     S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static,
 {
     let claims = Claims::default();
-    let mut connection = match timeout(FIRST_BYTES_DEADLINE, open(stream, first, &hub, &claims)).await {
-        Ok(Ok(connection)) => connection,
+    let (mut connection, room) = match timeout(FIRST_BYTES_DEADLINE, open(stream, first, &hub, &claims)).await
+    {
+        Ok(Ok(opened)) => opened,
         Ok(Err(error)) => return hub.notices.tell(|| format!("a back end could not connect: {error}")),
         Err(_) => return hub.notices.tell(|| "a back end did not open its AMQP connection in time".into()),
     };
+    let peer = Peer { hub, claims, room };
     let stopped = tokio::select! {
-        () = serve_sessions(&mut connection, &hub, &claims) => false,
+        () = serve_sessions(&mut connection, &peer) => false,
         _ = stopping.wait_for(|stopping| *stopping) => true,
     };
     if stopped {
@@ -69,12 +79,20 @@ where
     }
 }
 
+/// A connection, for what is served on it.
+#[derive(Clone)]
+struct Peer {
+    hub: HubState,
+    claims: Claims,
+    room: Room,
+}
+
 async fn open<S>(
     stream: S,
     mut first: BytesMut,
     hub: &HubState,
     claims: &Claims,
-) -> Result<ListenerConnectionHandle, OpenError>
+) -> Result<(ListenerConnectionHandle, Room), OpenError>
 where
     S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static,
 {
@@ -86,20 +104,22 @@ where
     }
     let begins_with_sasl = first.starts_with(SASL_HEADER);
     let stream = net::batched(tokio::io::join(io::Cursor::new(first).chain(reader), writer));
+    let (stream, room) = Frames::new(stream);
     let acceptor = ConnectionAcceptor::builder()
         .container_id(hub.access.hub_name())
         .max_frame_size(LARGEST_FRAME)
         .channel_max(MOST_CHANNELS)
         .idle_time_out(IDLE_MILLISECONDS);
-    if begins_with_sasl {
+    let connection = if begins_with_sasl {
         let sasl = Sasl { hub: hub.clone(), claims: claims.clone() };
-        acceptor.sasl_acceptor(sasl).build().accept(stream).await
+        acceptor.sasl_acceptor(sasl).build().accept(stream).await?
     } else {
-        acceptor.build().accept(stream).await
-    }
+        acceptor.build().accept(stream).await?
+    };
+    Ok((connection, room))
 }
 
-async fn serve_sessions(connection: &mut ListenerConnectionHandle, hub: &HubState, claims: &Claims) {
+async fn serve_sessions(connection: &mut ListenerConnectionHandle, peer: &Peer) {
     let acceptor = SessionAcceptor::builder().handle_max(u32::from(MOST_CHANNELS)).build();
     let mut sessions = JoinSet::new();
     loop {
@@ -107,7 +127,7 @@ async fn serve_sessions(connection: &mut ListenerConnectionHandle, hub: &HubStat
             incoming = connection.next_incoming_session() => {
                 let Some(incoming) = incoming else { return };
                 let Ok(session) = acceptor.accept_incoming_session(incoming, connection).await else { return };
-                sessions.spawn(links::serve(session, hub.clone(), claims.clone()));
+                sessions.spawn(links::serve(session, peer.clone()));
             }
             Some(_) = sessions.join_next() => {}
         }

@@ -6,6 +6,7 @@ use fe2o3_amqp::types::primitives::{Symbol, Value};
 
 use crate::hub::HubState;
 use crate::hub::error::HubError;
+use crate::hub::events::Occupied;
 use crate::protocol::error_code::ErrorCode;
 
 const TRACKING_ID: &str = "com.microsoft:tracking-id";
@@ -36,4 +37,17 @@ fn condition(code: ErrorCode) -> ErrorCondition {
             _ => AmqpError::InternalError.into(),
         },
     }
+}
+
+/// The error of a link to a partition that others read.
+pub(super) fn occupied(occupied: Occupied) -> Error {
+    match occupied {
+        Occupied::Owned(text) => stolen(text),
+        Occupied::Full(text) => Error::new(AmqpError::ResourceLimitExceeded, text, None),
+    }
+}
+
+/// The error of a link whose partition somebody else has taken.
+pub(super) fn stolen(text: String) -> Error {
+    Error::new(LinkError::Stolen, text, None)
 }

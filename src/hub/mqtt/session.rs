@@ -20,8 +20,8 @@ use super::late::Late;
 use super::rules;
 use super::wire::{Incoming, Outgoing};
 use crate::hub::connections::{Connection, Delivery, DesiredPatch, MethodCall};
+use crate::hub::events::{Event, Sender};
 use crate::hub::faults::Acknowledgement;
-use crate::hub::telemetry::TelemetryMessage;
 use crate::hub::{HubError, HubState};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::topics::{self, TwinRequest};
@@ -33,6 +33,8 @@ const LARGEST_MESSAGE: usize = 256 * 1024;
 pub(super) struct Session<'a, S> {
     hub: &'a HubState,
     id: Arc<IdentityId>,
+    /// The same, as what it sends tells it.
+    sender: Arc<Sender>,
     outgoing: &'a mut Outgoing<S>,
     connection: Connection,
     filters: BTreeMap<String, u8>,
@@ -44,7 +46,7 @@ pub(super) struct Session<'a, S> {
     in_flight: InFlight,
     late: Late,
     /// Telemetry of the packets that one read brought.
-    received: Vec<TelemetryMessage>,
+    received: Vec<Event>,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
@@ -63,6 +65,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
             message_filters: rules::message_filters(&accepted.id),
             in_flight: InFlight::default(),
             late: Late::default(),
+            sender: Arc::new(accepted.device.as_sender()),
             id: accepted.id,
             outgoing,
             connection: accepted.connection,
@@ -274,8 +277,8 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
 
     /// The body is copied: as a slice it would keep its whole read buffer in memory.
     fn receive(&mut self, properties: String, body: &[u8], duplicate: bool) {
-        self.received.push(TelemetryMessage {
-            sender: Arc::clone(&self.id),
+        self.received.push(Event {
+            sender: Arc::clone(&self.sender),
             enqueued_unix_millis: self.hub.clock.unix_millis(),
             properties,
             body: Bytes::copy_from_slice(body),
@@ -365,7 +368,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
         let properties = rules::telemetry_properties(&will.topic, &self.telemetry_topic).unwrap_or_default();
         self.receive(rules::joined(properties, "iothub-MessageType=Will"), &will.message, false);
         // Nobody waits for it; a hub that can't write any more has said so.
-        let _ = self.hub.telemetry.append(self.received.drain(..), &self.hub.store);
+        let _ = self.hub.events.append(self.received.drain(..), &self.hub.store);
     }
 }
 

@@ -71,10 +71,8 @@ async fn a_device_holds_at_most_fifty_modules() {
 
 #[tokio::test]
 async fn a_hub_holds_as_many_devices_and_modules_as_its_limits_say() {
-    assert_eq!(
-        Limits::default(),
-        Limits { identities: 1_000_000, modules: 50, active_jobs: 1, feedback_seconds: 15 }
-    );
+    let default = Limits::default();
+    assert_eq!((default.identities, default.modules, default.active_jobs), (1_000_000, 50, 1));
     let hub = Hub::start_with(Limits { identities: 4, modules: 2, ..Limits::default() });
     let put = async |path: &str, condition: Option<&str>, body: &str| {
         let answer = hub.ask("PUT", path, condition, body).await;
