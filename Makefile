@@ -15,13 +15,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak bench bench-quick engine official format lint lint-rust lint-python record-wire licenses wheels clean
+.PHONY: help dev local-wheels tutorial test test-rust test-python test-pythons soak bench bench-quick profile instructions engine official format lint lint-rust lint-python record-wire licenses wheels clean
 
 help:
 	@echo 'make tutorial   build, start a local hub, run the three steps of the tutorial'
 	@echo 'make test       build and pass all tests'
 	@echo 'make soak       pass the tests of endurance in full: a thousand kills, a million messages'
 	@echo 'make bench      measure beside other packages; fails below a target (make bench-quick: in three minutes)'
+	@echo 'make profile    show where the CPU time of a message goes (needs perf)'
 	@echo 'make lint       formats, lints, types, layers, licences'
 	@echo 'make format     format Rust and Python'
 	@echo 'make wheels     manylinux wheels for x86-64 and aarch64, in dist/'
@@ -61,7 +62,7 @@ official: $(OFFICIAL)/installed
 tutorial: dev
 	@$(BIN)/python scripts/tutorial.py
 
-test: test-rust test-python test-pythons
+test: test-rust test-python test-pythons instructions
 
 test-rust:
 	cargo test --locked --quiet
@@ -84,8 +85,17 @@ bench: dev official engine $(PEERS)
 bench-quick: dev official engine $(PEERS)
 	$(BIN)/python benches/run.py --quick
 
+# Where the CPU time of a message goes; needs perf.
+profile: dev engine
+	$(BIN)/python benches/cpu_profile.py
+
+# What a message takes on the hot paths, held against benches/instructions.json; needs valgrind.
+instructions: dev
+	@$(BIN)/python benches/instructions.py
+
 engine: $(VENV)/tools
 	cargo build --locked --release --example engine
+	cargo build --locked --release --manifest-path benches/rumqttc/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}
 
 .peers/%/installed: benches/peers.txt
 	$(PYTHON) -m venv .peers/$*

@@ -32,6 +32,8 @@ AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "64"))
 WINDOW = int(os.environ.get("BENCH_WINDOW", "0"))
 """How many unacknowledged messages our client may have; 0: as many as usual."""
 DEVICES = int(os.environ.get("BENCH_DEVICES", "0"))
+PATCHED = 100
+"""Devices whose twins are changed."""
 WARM_UP = 256
 """Messages that are sent before the measured ones: all of the path has been walked, and a window was full."""
 PAYLOAD = b"x" * 256
@@ -42,6 +44,11 @@ TOPIC = "devices/bench/messages/events/"
 def device_id(number: int) -> str:
     """The name of one of the hub's devices; numbers beyond the last begin anew."""
     return f"device-{number % DEVICES:06}"
+
+
+def device(name: str) -> str:
+    """The connection string of one of the hub's devices: all have the same key."""
+    return DEVICE.replace("DeviceId=bench;", f"DeviceId={name};")
 
 
 def interval(number: int) -> int:

@@ -14,7 +14,8 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 OURS = sys.executable
 OFFICIAL = str(Path(os.environ.get("FERROHUB_OFFICIAL_VENV", ROOT / ".venv-official")) / "bin" / "python")
-ENGINE = str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "examples" / "engine")
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+ENGINE = str(BUILT / "examples" / "engine")
 
 
 class Broker(Enum):
@@ -119,7 +120,7 @@ MESSAGES = [
                     rate(10), **FAR, window=256),
 ]  # fmt: skip
 RECEIVED = [
-    beside_official("desired patches received", "device/patches.py", (8000, 2000), rate(8), cpu(1 / 8),
+    beside_official("desired patches received, 100 clients", "device/patches.py", (30000, 5000), rate(8), cpu(1 / 8),
                     driver=python(OURS, "service/patching.py")),
     beside_official("direct methods received", "device/methods.py", (5000, 1500), rate(8), cpu(1 / 8),
                     driver=python(OURS, "service/calling.py")),
@@ -148,6 +149,10 @@ START = [
     beside_official("import azure.iot.device", "start/importing_device.py", (1, 1), rate(5), memory(1 / 3)),
     beside_official("start to first answer", "start/first_answer.py", (1, 1), rate(2)),
 ]
+ENGINES = [
+    Row("our engine without Python, window 100, mosquitto", Side((ENGINE, "publish"), 80_000, Broker.MOSQUITTO, 100),
+        Side((str(BUILT / "rumqttc-publish"),), 60_000, Broker.MOSQUITTO, 100), "rumqttc", (rate(1), cpu(1))),
+]  # fmt: skip
 HUB = [
     Row("ferrohub up: ready, idle", Side(python(OURS, "hub/start.py")), None, "",
         (Target(What.SECONDS, 0.15), memory(20 << 20))),
@@ -156,4 +161,4 @@ HUB = [
     Row("hub: QoS 1 in, our engine, window 100", Side((ENGINE, "publish"), 400_000, at_once=100),
         Side((ENGINE, "publish"), 80_000, Broker.MOSQUITTO, at_once=100), "mosquitto", (rate(3),)),
 ]  # fmt: skip
-ROWS = [*MESSAGES, *RECEIVED, *FLEET, *SERVICE, *START, *HUB]
+ROWS = [*MESSAGES, *RECEIVED, *FLEET, *SERVICE, *START, *ENGINES, *HUB]

@@ -18,13 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import results
-from rows import ROOT, ROWS, Row
-from stage import Stage
+from rows import ROWS, Row
+from stage import ProgramFailed, Stage, in_own_network
 from table import Measure, Outcome, median_of, outcomes, shown
 
-INSIDE = "BENCH_INSIDE"
 HEADINGS = ("", "ours", "peer", "ratio", "least … most", "target", "")
-WIDTHS = (8, 12, 12, 10, 20, 10, 6)
+WIDTHS = (8, 12, 12, 11, 24, 13, 6)
 
 
 def measure(stage: Stage, row: Row, rounds: int, share: float) -> list[tuple[Measure, ...]]:
@@ -61,13 +60,6 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({processor}), {platform.system()}, Python {platform.python_version()}"
 
 
-def in_own_network() -> int:
-    """Run this again in a network of its own: its ports are surely free, and no other machine hears anything."""
-    starter = str(ROOT / "tests" / "python" / "own_network.py")
-    command = ["unshare", "-rn", sys.executable, starter, "", sys.executable, *sys.argv]
-    return subprocess.run(command, env={**os.environ, INSIDE: "yes"}, check=False).returncode
-
-
 def main() -> int:
     """Measure, show, and say whether every target is reached."""
     parser = argparse.ArgumentParser(description="Ours beside the official packages and other clients.")
@@ -76,23 +68,26 @@ def main() -> int:
     parser.add_argument("--rows", default="", help="only rows whose name or peer holds this text")
     parser.add_argument("--keep", type=Path, help="write latest.json and latest.svg into this folder")
     chosen = parser.parse_args()
-    if INSIDE not in os.environ:
-        return in_own_network()
     rounds, share = (2, 1 / 4) if chosen.quick else (chosen.rounds, 1.0)
     print(f"{rounds} rounds on {machine()}")
     print("    " + "".join(cell.ljust(width) for cell, width in zip(HEADINGS, WIDTHS)), flush=True)
     kept, verdicts = [], []
     with Stage() as stage:
         for row in (row for row in ROWS if chosen.rows in f"{row.name}, beside {row.peer_name}"):
-            measured = measure(stage, row, rounds, share)
+            try:
+                measured = measure(stage, row, rounds, share)
+            except (ProgramFailed, subprocess.SubprocessError, OSError) as failure:
+                print(f"{row.name}, beside {row.peer_name}: FAILED: {failure}", flush=True)
+                verdicts.append("FAILED")
+                continue
             came_to = show(row, measured)
             verdicts += [outcome.verdict for outcome in came_to]
             kept.append(results.entry(row, measured, came_to))
     if chosen.keep is not None:
         results.keep(chosen.keep, machine(), rounds, kept)
-    print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "near", "BELOW")))
-    return 1 if "BELOW" in verdicts else 0
+    print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "near", "BELOW", "FAILED")))
+    return 1 if {"BELOW", "FAILED"} & set(verdicts) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_own_network(main))

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from azure.iot.hub.models import ExportImportDevice
 from certificates import make_certificates
 from ferrohub import LocalHub
 from mosquitto import Mosquitto
-from rows import FOLDER, OFFICIAL, Broker, Side
+from rows import FOLDER, OFFICIAL, ROOT, Broker, Side
 from table import Measure
 from typing_extensions import Self
 
@@ -32,6 +33,21 @@ ONE_WAY = 25
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 KEY = base64.b64encode(b"the key of every device here").decode()
 LONGEST = 300
+
+INSIDE = "BENCH_INSIDE"
+
+
+def in_own_network(main: Callable[[], int]) -> int:
+    """Run the program in a network of its own: its ports are surely free, and no other machine hears anything."""
+    if INSIDE in os.environ:
+        return main()
+    starter = str(ROOT / "tests" / "python" / "own_network.py")
+    command = ["unshare", "-rn", sys.executable, starter, "", sys.executable, *sys.argv]
+    return subprocess.run(command, env={**os.environ, INSIDE: "yes"}, check=False).returncode
+
+
+class ProgramFailed(Exception):
+    """A program that can't be measured: it broke off, or not everything it sent has arrived."""
 
 
 class Stage:
@@ -57,6 +73,11 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    @property
+    def hub_pid(self) -> int:
+        """The hub's process."""
+        return self._hub.pid
 
     def _create_devices(self) -> None:
         names = ["bench", *(f"device-{number:06}" for number in range(DEVICES))]
@@ -91,15 +112,16 @@ class Stage:
         with subprocess.Popen(side.command, env=environment, stdout=subprocess.PIPE, text=True) as program:
             assert program.stdout
             if side.driver:
-                assert program.stdout.readline() == "ready\n", f"{side.program} is not ready"
+                if program.stdout.readline() != "ready\n":
+                    raise ProgramFailed(f"{side.program} is not ready")
                 subprocess.run(side.driver, env=environment, check=True, timeout=LONGEST)
             said = program.communicate(timeout=LONGEST)[0]
         if program.returncode != 0:
-            raise SystemExit(f"{side.program} failed with code {program.returncode}")
+            raise ProgramFailed(f"{side.program} failed with code {program.returncode}")
         measure = Measure(**json.loads(said.splitlines()[-1]))
         arrived = self._arrived(side.broker, before + measure.sent) - before
         if arrived != measure.sent:
-            raise SystemExit(f"{side.program} sent {measure.sent} messages, {side.broker} got {arrived}")
+            raise ProgramFailed(f"{side.program} sent {measure.sent} messages, {side.broker} got {arrived}")
         return measure
 
     def _arrived(self, broker: Broker, expected: int) -> int:

@@ -3,15 +3,14 @@
 import asyncio
 
 from azure.iot.device.aio import IoTHubDeviceClient
-from measure import AT_ONCE, CA_FILE, CALLS, DEVICE, device_id, measured, trusted
+from measure import AT_ONCE, CA_FILE, CALLS, device, device_id, measured, trusted
 
 TRUST = {"server_verification_cert": trusted()} if CA_FILE else {}
 
 
 async def connected(number: int) -> IoTHubDeviceClient:
     """One client."""
-    device = DEVICE.replace("DeviceId=bench;", f"DeviceId={device_id(number)};")
-    client = IoTHubDeviceClient.create_from_connection_string(device, **TRUST)
+    client = IoTHubDeviceClient.create_from_connection_string(device(device_id(number)), **TRUST)
     await client.connect()
     return client
 

@@ -7,7 +7,7 @@ from itertools import count
 
 from azure.iot.device import Message
 from azure.iot.device.aio import IoTHubDeviceClient
-from measure import CALLS, DEVICE, PAYLOAD, percentile, tell, trusted
+from measure import CALLS, DEVICE, PAYLOAD, device, device_id, percentile, tell, trusted
 
 OTHERS = 100
 PAUSE = 0.2
@@ -34,12 +34,8 @@ async def send_now_and_then(client: IoTHubDeviceClient, phase: float) -> None:
 async def main() -> None:
     """Measure."""
     trust = trusted()
-    names = DEVICE.split("DeviceId=bench;")
-    devices = [f"DeviceId=device-{number:06};".join(names) for number in range(OTHERS)]
-    clients = [
-        IoTHubDeviceClient.create_from_connection_string(device, server_verification_cert=trust)
-        for device in [DEVICE, *devices]
-    ]
+    texts = [DEVICE, *(device(device_id(number)) for number in range(OTHERS))]
+    clients = [IoTHubDeviceClient.create_from_connection_string(text, server_verification_cert=trust) for text in texts]
     await asyncio.gather(*(client.connect() for client in clients))
     others = [
         asyncio.ensure_future(send_now_and_then(client, PAUSE * number / OTHERS))
