@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import datetime as dt
 from collections.abc import Callable
 from typing import Any, Final, final
 
@@ -13,6 +14,8 @@ __all__ = [
     "CoreError",
     "DeviceClient",
     "EdgeWorkload",
+    "Event",
+    "EventReader",
     "Hub",
     "Mailbox",
     "MessageSender",
@@ -187,6 +190,106 @@ class MessageSender:
         """Send all, and give a list with None or an error's (kind, message, causes) for each."""
     def close(self) -> Operation:
         """End the connection; a message afterwards opens a new one."""
+
+@final
+class EventReader:
+    """What reads a hub's events.
+
+    A place is (partition or None for all, `offset`, `sequence`, `time` or `latest`, its value as text); the options are
+    partitions or None for all, consumer group, prefetch, and places to begin at.
+    """
+
+    def __new__(
+        cls,
+        host_name: str,
+        websocket: bool,
+        policy: str | None,
+        key: str | None,
+        options: tuple[list[str] | None, str, int, list[tuple[str | None, str, str]]],
+    ) -> EventReader: ...
+    @staticmethod
+    def of_event_hub(
+        connection_string: str,
+        websocket: bool,
+        options: tuple[list[str] | None, str, int, list[tuple[str | None, str, str]]],
+    ) -> EventReader:
+        """A reader of an endpoint of Event Hubs."""
+    def wait(self, token: tuple[str, int] | None, limit: float | None) -> Operation:
+        """Wait until there is an event: False if there is none in `limit` seconds. Cancelled, it loses nothing."""
+    def next(self) -> Event | None:
+        """The next event that has arrived."""
+    def position(self) -> list[tuple[str, str, str]]:
+        """Places behind all that `next` gave."""
+    def close(self) -> Operation:
+        """End the connection; who waits gets the error `shut_down`."""
+
+@final
+class Event:
+    """What a device or module sent, and what the hub says of it. It can't be changed.
+
+    What the hub or the sender did not give is None.
+    https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct
+    """
+
+    @property
+    def body(self) -> bytes:
+        """What was sent."""
+    def json(self) -> Any:
+        """The body read as JSON. Raises ValueError if it is none."""
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The properties that the sender gave it; the dict is made anew each time."""
+    @property
+    def system_properties(self) -> dict[str, Any]:
+        """All others, under the names that they have on the wire: `iothub-connection-device-id`, `x-opt-offset`, …
+
+        Those of every AMQP message, such as `message_id` and `user_id`, are there too.
+        """
+    @property
+    def device_id(self) -> str | None:
+        """The device that sent it, or that it is about."""
+    @property
+    def module_id(self) -> str | None:
+        """The module of the device."""
+    @property
+    def message_source(self) -> str | None:
+        """What it is: `Telemetry`, `twinChangeEvents`, `deviceLifecycleEvents`, …"""
+    @property
+    def enqueued_time(self) -> dt.datetime | None:
+        """When the hub took it, in UTC."""
+    @property
+    def partition(self) -> str:
+        """The partition that it was read from."""
+    @property
+    def offset(self) -> str | None:
+        """Its place in the partition."""
+    @property
+    def sequence_number(self) -> int | None:
+        """Its number in the partition, one more than that of the event before."""
+    @property
+    def message_id(self) -> Any:
+        """The sender's id of it."""
+    @property
+    def correlation_id(self) -> Any:
+        """The id of what it is about."""
+    @property
+    def content_type(self) -> str | None:
+        """What the body is, `application/json` for instance."""
+    @property
+    def content_encoding(self) -> str | None:
+        """How its text is encoded, `utf-8` for instance."""
+    @property
+    def auth_method(self) -> str | None:
+        """How the sender showed who it is, as JSON."""
+    @property
+    def auth_generation_id(self) -> str | None:
+        """The generation of the sender's identity: one that is made anew under its name has another."""
+    @property
+    def dataschema(self) -> str | None:
+        """The IoT Plug and Play model of the device."""
+    @property
+    def subject(self) -> str | None:
+        """The component of the model that it is from."""
 
 @final
 class Hub:

@@ -8,6 +8,8 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response};
 use crate::protocol::refusal::Refusal;
+use crate::service::amqp::Endpoint;
+use crate::service::amqp::events::EventSource;
 use crate::service::{Credentials, RetryPolicy, Transport};
 use crate::tls::Roots;
 
@@ -23,17 +25,32 @@ pub(super) struct HubToAsk {
 }
 
 impl HubToAsk {
+    /// Where the events of this hub are; the connection string may be one of Event Hubs here.
+    pub(super) fn event_source(&self, websocket: bool) -> Result<EventSource> {
+        let (text, roots, clock) = (self.text()?, Roots::System, Clock::system());
+        if text.starts_with("Endpoint=") {
+            return EventSource::from_connection_string(&text, websocket, roots, clock);
+        }
+        let hub = self.connection_string()?;
+        let host = hub.host_name().to_owned();
+        Ok(EventSource::Hub(Endpoint::hub(host, websocket, Some(credentials(&hub)?), roots, clock)))
+    }
+
     /// The hub named, else the environment's, else the one that runs on this machine.
-    pub(super) fn connection_string(&self) -> Result<ConnectionString> {
-        let text = self
-            .hub
+    fn text(&self) -> Result<String> {
+        self.hub
             .clone()
             .or_else(|| std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()))
             .or_else(|| running_hub().map(|hub| hub.connection_string))
             .ok_or_else(|| {
                 let text = format!("no hub runs on this machine: start one with `ferrohub up`, or name one with --hub or {VARIABLE}");
                 Error::new(ErrorKind::InvalidArgument, text)
-            })?;
+            })
+    }
+
+    /// The same, read.
+    pub(super) fn connection_string(&self) -> Result<ConnectionString> {
+        let text = self.text()?;
         let refuse = |why: String| {
             Error::new(ErrorKind::InvalidArgument, format!("not a service connection string: {why}"))
         };

@@ -9,6 +9,7 @@ mod container_uri;
 mod devices;
 mod dps;
 mod hub_to_ask;
+mod monitor;
 mod output;
 mod signals;
 mod state_file;
@@ -42,6 +43,8 @@ enum Command {
     /// Send cloud-to-device messages
     #[command(subcommand)]
     C2d(c2d::CloudToDevice),
+    /// Print what devices send, until Ctrl-C
+    Monitor(Box<monitor::Monitor>),
     /// Say who may register with a local hub's provisioning service
     #[command(subcommand)]
     Dps(dps::Provisioning),
@@ -81,6 +84,7 @@ fn execute(command: Command) -> Result<u8> {
             Command::ContainerUri(command) => command.run().await.map(|()| 0),
             Command::Devices(command) => command.run().await,
             Command::C2d(command) => command.run().await.map(|()| 0),
+            Command::Monitor(command) => command.run().await.map(|()| 0),
             Command::Dps(command) => command.run().await.map(|()| 0),
         }
     });

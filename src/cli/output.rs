@@ -14,6 +14,23 @@ pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Lines that are printed together.
+#[derive(Default)]
+pub(super) struct Lines(String);
+
+impl Lines {
+    pub(super) fn add(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    /// Whether somebody reads them still.
+    pub(super) fn print(&self) -> bool {
+        let mut output = std::io::stdout().lock();
+        output.write_all(self.0.as_bytes()).and_then(|()| output.flush()).is_ok()
+    }
+}
+
 /// Lines that nobody may have to wait for: a thread prints them, and what it is too slow for is left out.
 pub(super) fn say_without_waiting() -> impl Fn(&str) + Send + Sync + 'static {
     let (sender, lines) = std::sync::mpsc::sync_channel::<String>(1024);

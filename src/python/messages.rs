@@ -1,21 +1,18 @@
 //! `MessageSender`: messages to devices, made of Python's values as the official package makes them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fe2o3_amqp::types::messaging::{AmqpValue, ApplicationProperties, Batch, Body, Data, Message, MessageId};
 use fe2o3_amqp::types::primitives::{Binary, OrderedMap, SimpleValue, Symbol, Timestamp, Uuid, Value};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::answers::Outcomes;
-use super::errors;
 use super::operation::Operation;
 use super::roots::default_roots;
-use crate::auth::SasKey;
+use super::service::{credentials, seconds};
 use crate::clock::Clock;
-use crate::service::Credentials;
 use crate::service::amqp::{self, BearerToken, Endpoint, OutgoingMessage};
 
 /// A device, what is sent to it, and the properties under the names of the official package.
@@ -36,11 +33,7 @@ impl MessageSender {
         policy: Option<String>,
         key: Option<&str>,
     ) -> PyResult<Self> {
-        let credentials = policy
-            .zip(key)
-            .map(|(policy, key)| SasKey::from_base64(key).map(|key| Credentials { policy, key }))
-            .transpose()
-            .map_err(|error| errors::to_python(&error))?;
+        let credentials = credentials(policy, key)?;
         let hub = Endpoint::hub(host_name, websocket, credentials, default_roots(py), Clock::system());
         Ok(Self(Arc::new(amqp::MessageSender::new(hub))))
     }
@@ -79,12 +72,8 @@ impl MessageSender {
     }
 }
 
-fn bearer((text, expires): (String, u64)) -> BearerToken {
+pub(super) fn bearer((text, expires): (String, u64)) -> BearerToken {
     BearerToken { text, expires }
-}
-
-fn seconds(number: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(number).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 fn outgoing((device, body, properties): &Outgoing<'_>) -> PyResult<OutgoingMessage> {

@@ -6,6 +6,7 @@ mod answers;
 mod device;
 mod edge;
 mod errors;
+mod events;
 mod hub;
 mod mailbox;
 mod messages;
@@ -27,6 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     edge::register(module)?;
     errors::register(module)?;
+    events::register(module)?;
     hub::register(module)?;
     model_reader::register(module)?;
     mailbox::register(module)?;

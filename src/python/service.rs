@@ -31,8 +31,15 @@ impl RetryPolicy {
     }
 }
 
-fn seconds(number: f64) -> PyResult<Duration> {
+pub(super) fn seconds(number: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(number).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// A policy's credentials, if there is one.
+pub(super) fn credentials(policy: Option<String>, key: Option<&str>) -> PyResult<Option<Credentials>> {
+    let credentials =
+        policy.zip(key).map(|(policy, key)| SasKey::from_base64(key).map(|key| Credentials { policy, key }));
+    credentials.transpose().map_err(|error| errors::to_python(&error))
 }
 
 /// One hub's REST endpoint; see `crate::service::Transport`.
@@ -56,12 +63,9 @@ impl ServiceTransport {
         blocking: bool,
     ) -> PyResult<Self> {
         let user_agent = format!("ferrohub/{} ({platform})", env!("CARGO_PKG_VERSION"));
-        let credentials = policy
-            .zip(key)
-            .map(|(policy, key)| SasKey::from_base64(key).map(|key| Credentials { policy, key }));
-        let transport = credentials.transpose().and_then(|credentials| {
-            Transport::new(host_name, &user_agent, credentials, default_roots(py), Clock::system())
-        });
+        let credentials = credentials(policy, key)?;
+        let transport =
+            Transport::new(host_name, &user_agent, credentials, default_roots(py), Clock::system());
         let transport = Arc::new(transport.map_err(|error| errors::to_python(&error))?);
         Ok(Self { transport, threads: if blocking { Threads::Callers } else { Threads::Worker } })
     }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SerializationError,
         ValidationError,
     )
+    from ferrohub.service.events import Event, EventReader
     from ferrohub.service.http_runtime_manager import IoTHubHttpRuntimeManager
     from ferrohub.service.job_manager import IoTHubJobManager
     from ferrohub.service.registry_manager import IoTHubRegistryManager
@@ -32,6 +33,8 @@ __all__ = [
     "ClientRequestError",
     "DeserializationError",
     "DigitalTwinClient",
+    "Event",
+    "EventReader",
     "HttpOperationError",
     "IoTHubConfigurationManager",
     "IoTHubHttpRuntimeManager",
@@ -59,6 +62,7 @@ __getattr__ = submodules(
     elsewhere={
         **dict.fromkeys(__all__, "ferrohub.service.errors"),
         **MANAGERS,
+        **dict.fromkeys(("Event", "EventReader"), "ferrohub.service.events"),
         "RetryPolicy": "ferrohub.service.retry",
         "TransportType": "ferrohub.service.transport_type",
     },

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import weakref
 from itertools import islice
 
-from ferrohub._event_loops import EventLoop
 from ferrohub._frames import one_frame_async
-from ferrohub.service import errors, fleet, message_errors
+from ferrohub.service import fleet, loops
 from ferrohub.service.calls.configurations import ConfigurationCalls
 from ferrohub.service.calls.devices import DeviceCalls
 from ferrohub.service.calls.digital_twins import DigitalTwinCalls
@@ -26,6 +24,7 @@ from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
 from ferrohub.service.client import Connection
+from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, AsyncEventReader, Options
 from ferrohub.service.manager import AnyManager, of_result
 from ferrohub.service.messages import outcomes
 from ferrohub.service.registry_manager import AnyRegistryManager
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec, Self
 
-    from ferrohub._native import CoreError
     from ferrohub.service.calls import Call
     from ferrohub.service.calls.registry import Query
+    from ferrohub.service.events import Start
     from ferrohub.service.fleet import Change, DeviceResult, Progress
     from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
@@ -49,27 +48,17 @@ if TYPE_CHECKING:
     Parameters = ParamSpec("Parameters")
     Key = TypeVar("Key")
     Result = TypeVar("Result")
-    Loops = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EventLoop]
 
 __all__ = [
     "DigitalTwinClient",
+    "EventReader",
     "IoTHubConfigurationManager",
     "IoTHubHttpRuntimeManager",
     "IoTHubJobManager",
     "IoTHubRegistryManager",
 ]
 
-_loops: Loops = weakref.WeakKeyDictionary()
-_message_loops: Loops = weakref.WeakKeyDictionary()
-
-
-def _of_running(loops: Loops, public_error: Callable[[CoreError], Exception]) -> EventLoop:
-    """What the core has to tell the running event loop about requests, or about messages."""
-    loop = asyncio.get_running_loop()
-    found = loops.get(loop)
-    if found is None:
-        found = loops[loop] = EventLoop(loop, public_error)
-    return found
+EventReader = AsyncEventReader
 
 
 class AsyncServiceClient(Connection):
@@ -108,7 +97,7 @@ class AsyncServiceClient(Connection):
 
     async def _send(self, request: Request) -> Response:
         operation = self.operation(request, await self.authorization.headers_awaited())
-        return Response(request, *await _of_running(_loops, errors.from_core).run(operation))
+        return Response(request, *await loops.for_requests().run(operation))
 
 
 def awaitable(
@@ -199,7 +188,19 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
         """Send a message to a device, and wait until the hub has queued it; as the blocking manager does."""
         token = await self._messages.authorization.bearer_awaited()
         operation = self._messages.one((device_id, message, properties), token, timeout)
-        await _of_running(_message_loops, message_errors.from_core).run(operation)
+        await loops.for_messages().run(operation)
+
+    def events(
+        self,
+        start: Start = "latest",
+        partitions: Iterable[str] | None = None,
+        *,
+        consumer_group: str = DEFAULT_CONSUMER_GROUP,
+        timeout: float | None = None,
+        prefetch: int = DEFAULT_PREFETCH,
+    ) -> AsyncEventReader:
+        """Read what devices send, `async for event in manager.events()`; arguments as of the blocking manager."""
+        return self._events(AsyncEventReader, Options(start, partitions, consumer_group, timeout, prefetch))
 
     @one_frame_async
     async def send_c2d_messages(
@@ -208,13 +209,13 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
         """Send messages without waiting between them; arguments and results as of the blocking manager."""
         token = await self._messages.authorization.bearer_awaited()
         operation = self._messages.many(messages, token, timeout)
-        return outcomes(await _of_running(_message_loops, message_errors.from_core).run(operation))
+        return outcomes(await loops.for_messages().run(operation))
 
     async def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""
         operation = self._messages.closing()
         if operation is not None:
-            await _of_running(_message_loops, message_errors.from_core).run(operation)
+            await loops.for_messages().run(operation)
         await super().close()
 
     def query(

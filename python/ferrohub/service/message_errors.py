@@ -1,8 +1,9 @@
-"""What is raised when a message to a device was not sent, or may not have been.
+"""What is raised when a message to a device was not sent, or may not have been, or when none can be received.
 
     Exception
      └── MessageError                the message: text, `status_code`, `may_have_arrived`
-          ├── MessageRejected        the hub refused the message; `status_code` is 404, 403, 413 …
+          ├── MessageRejected        the hub refused the message, or has nothing of the kind to receive;
+          │                          `status_code` is 404, 403, 413 …
           ├── MessageTimeout         no answer in time; a TimeoutError
           ├── AMQPConnectionError    no connection: refused, name unknown, TLS
           ├── TokenAuthFailure       the hub refused the token or its rights

@@ -11,6 +11,7 @@ from ferrohub.service.calls.devices import DeviceCalls
 from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
+from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, EventReader, Options
 from ferrohub.service.manager import AnyManager, Manager, blocking
 from ferrohub.service.messages import Messages
 from ferrohub.service.transport_type import TransportType, transport_of
@@ -18,16 +19,19 @@ from ferrohub.service.transport_type import TransportType, transport_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from typing_extensions import Self
 
     from ferrohub.service.authentication import AnyCredential
     from ferrohub.service.calls.registry import Query
+    from ferrohub.service.events import AnyEventReader, Start
     from ferrohub.service.fleet import Change, DeviceResult, Progress
     from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
     from ferrohub.service.retry import RetryPolicy
+
+    Reader = TypeVar("Reader", bound=AnyEventReader)
 
 
 class AnyRegistryManager(AnyManager):
@@ -56,6 +60,10 @@ class AnyRegistryManager(AnyManager):
         self._transport_type = transport_of(transport_type)
         client = self._client
         self._messages = Messages(client.host_name, client.authorization, self._transport_type, client.timeout)
+
+    def _events(self, kind: type[Reader], options: Options) -> Reader:
+        client = self._client
+        return kind.of_hub(client.host_name, client.authorization, self._transport_type, options)
 
     @classmethod
     @one_frame
@@ -161,6 +169,32 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         for a value that can't be sent before anything is. `timeout` is for all of them together.
         """
         return self._messages.send_all(messages, timeout)
+
+    @one_frame
+    def events(
+        self,
+        start: Start = "latest",
+        partitions: Iterable[str] | None = None,
+        *,
+        consumer_group: str = DEFAULT_CONSUMER_GROUP,
+        timeout: float | None = None,
+        prefetch: int = DEFAULT_PREFETCH,
+    ) -> EventReader:
+        """Read what devices send, `for event in manager.events()`, from the hub's built-in endpoint.
+
+        `start` is `"latest"` (what comes once the hub has answered), `"earliest"` (all that the hub keeps), a datetime
+        with a time zone, or a mapping from partitions to places: an offset (str) or sequence number (int), behind
+        which reading begins, or a datetime. `reader.position` is such a mapping. `partitions` are their names,
+        `["0", "1"]`; None for all. `consumer_group` has to exist. The loop ends when there was no event for `timeout`
+        seconds; None waits without end. Up to `prefetch` events of each partition are on their way.
+
+        Nothing is connected before the first event is asked for. A connection that was lost is made again for as long
+        as `timeout` allows, and goes on behind the last event: none is lost and none comes twice, as long as the hub
+        keeps them. A policy with the right ServiceConnect is needed: Azure's hubs let no token credential read events.
+        Raises ValueError and TypeError for arguments; the reader the errors of `ferrohub.service.message_errors`.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-read-builtin
+        """
+        return self._events(EventReader, Options(start, partitions, consumer_group, timeout, prefetch))
 
     def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""

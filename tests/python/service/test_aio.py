@@ -19,7 +19,7 @@ from recorded_requests import RECORDED
 from recording_hub import THREADS, Answer, Recorded, RecordingHub
 
 OFFICIAL = official_calls()
-ITERATORS = {"query", "devices"}
+ITERATORS = {"query", "devices", "events"}
 NOT_COROUTINES = {"from_connection_string", "from_token_credential", "auth", "protocol"}
 
 

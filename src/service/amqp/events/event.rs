@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fe2o3_amqp::types::messaging::annotations::OwnedKey;
-use fe2o3_amqp::types::messaging::{AmqpValue, Body, Properties};
-use fe2o3_amqp::types::primitives::{SimpleValue, Value};
+use fe2o3_amqp::types::messaging::{AmqpValue, Body, MessageId, Properties};
+use fe2o3_amqp::types::primitives::{SimpleValue, Symbol, Value};
 
 use super::super::receiver::IncomingMessage;
 
@@ -65,9 +65,53 @@ impl Event {
     }
 
     /// The properties that AMQP has for every message.
-    #[must_use]
-    pub fn message_properties(&self) -> Option<&Properties> {
+    fn message_properties(&self) -> Option<&Properties> {
         self.message.properties.as_ref()
+    }
+
+    /// The properties that AMQP has for every message, under the names that they have there.
+    #[must_use]
+    pub fn named_properties(&self) -> Vec<(&'static str, Value)> {
+        let Some(own) = self.message_properties() else { return Vec::new() };
+        let text = |text: &Option<String>| text.clone().map(Value::String);
+        let symbol = |symbol: &Option<Symbol>| symbol.clone().map(Value::Symbol);
+        let all = [
+            ("message_id", own.message_id.as_ref().map(id)),
+            ("user_id", own.user_id.clone().map(Value::Binary)),
+            ("to", text(&own.to)),
+            ("subject", text(&own.subject)),
+            ("reply_to", text(&own.reply_to)),
+            ("correlation_id", own.correlation_id.as_ref().map(id)),
+            ("content_type", symbol(&own.content_type)),
+            ("content_encoding", symbol(&own.content_encoding)),
+            ("absolute_expiry_time", own.absolute_expiry_time.clone().map(Value::Timestamp)),
+            ("creation_time", own.creation_time.clone().map(Value::Timestamp)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// What the sender calls it.
+    #[must_use]
+    pub fn message_id(&self) -> Option<Value> {
+        self.message_properties()?.message_id.as_ref().map(id)
+    }
+
+    /// What the sender says that it is about.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<Value> {
+        self.message_properties()?.correlation_id.as_ref().map(id)
+    }
+
+    /// What its body is, `application/json` for instance.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.message_properties()?.content_type.as_ref().map(Symbol::as_str)
+    }
+
+    /// How the text of its body is encoded.
+    #[must_use]
+    pub fn content_encoding(&self) -> Option<&str> {
+        self.message_properties()?.content_encoding.as_ref().map(Symbol::as_str)
     }
 
     /// What the hub says of it: `iothub-connection-device-id`, `x-opt-offset` …
@@ -130,5 +174,14 @@ impl Event {
     #[must_use]
     pub fn enqueued_unix_millis(&self) -> Option<i64> {
         self.number("x-opt-enqueued-time").or_else(|| self.number("iothub-enqueuedtime"))
+    }
+}
+
+fn id(id: &MessageId) -> Value {
+    match id {
+        MessageId::String(text) => Value::String(text.clone()),
+        MessageId::Ulong(number) => Value::Ulong(*number),
+        MessageId::Uuid(uuid) => Value::Uuid(uuid.clone()),
+        MessageId::Binary(bytes) => Value::Binary(bytes.clone()),
     }
 }
