@@ -22,7 +22,7 @@ CONNECTION_STRING = os.environ.get("BENCH_CONNECTION_STRING", "")
 ON_STANDARD_PORTS = re.sub(r":\d+;", ";", CONNECTION_STRING, count=1)
 """The same hub for AMQP, where azure-iot-hub knows the standard ports only."""
 DEVICE = os.environ.get("BENCH_DEVICE", "")
-"""A device's, at the broker of this row."""
+"""That of the first device, at the broker of this row."""
 HOST = os.environ.get("BENCH_HOST", "")
 PORT = 8883
 CA_FILE = os.environ.get("BENCH_CA_FILE", "")
@@ -37,7 +37,7 @@ PATCHED = 100
 WARM_UP = 256
 """Messages that are sent before the measured ones: all of the path has been walked, and a window was full."""
 PAYLOAD = b"x" * 256
-TOPIC = "devices/bench/messages/events/"
+TOPIC = "devices/device-000000/messages/events/"
 """Of clients that know no IoT Hub: as long as that of the others."""
 
 
@@ -48,7 +48,7 @@ def device_id(number: int) -> str:
 
 def device(name: str) -> str:
     """The connection string of one of the hub's devices: all have the same key."""
-    return DEVICE.replace("DeviceId=bench;", f"DeviceId={name};")
+    return re.sub("DeviceId=[^;]*", f"DeviceId={name}", DEVICE)
 
 
 def interval(number: int) -> int:

@@ -17,7 +17,7 @@ OF_OURS = {
     "await send_message, gather of 64, mosquitto": "ferrohub, await send_message",
 }
 OF_PEERS = "await send_message, gather of 64, mosquitto"
-WIDTH, LINE, LEFT, BARS, RIGHT = 860, 26, 220, 250, 130
+LEFT, BARS, GAP, LINE, TOP = 240, 230, 120, 26, 34
 OURS, PEERS, TEXT = "#c2571a", "#8a97a8", "#222"
 
 
@@ -34,31 +34,29 @@ def bars(document: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
 
 def drawn(document: dict[str, Any]) -> str:
     """The plot as SVG."""
-    shown = bars(document)
-    lines = [
-        _text(LEFT, 20, "messages a second", "start"),
-        _text(LEFT + BARS + RIGHT, 20, "µs of CPU a message", "start"),
-    ]
-    for number, (name, rate, cpu, is_ours) in enumerate(shown):
-        top = 34 + number * LINE
-        color = OURS if is_ours else PEERS
-        lines.append(_text(LEFT - 10, top + 14, name, "end"))
-        most = max(bar[1] for bar in shown), max(bar[2] for bar in shown)
-        for left, value, whole, width in (
-            (LEFT, rate, most[0], BARS),
-            (LEFT + BARS + RIGHT, cpu, most[1], WIDTH - LEFT - BARS - RIGHT - 70),
-        ):
-            length = max(1, value / whole * width)
-            lines.append(f'<rect x="{left}" y="{top}" width="{length:.1f}" height="18" fill="{color}"/>')
-            lines.append(_text(left + length + 6, top + 14, f"{value:,.0f}", "start"))
+    found = bars(document)
+    lines = [_text(LEFT - 10, TOP + number * LINE + 14, bar[0], "end") for number, bar in enumerate(found)]
+    lines += _column(LEFT, "messages a second", [(bar[1], bar[3]) for bar in found])
+    lines += _column(LEFT + BARS + GAP, "µs of CPU a message", [(bar[2], bar[3]) for bar in found])
+    width, height = LEFT + 2 * (BARS + GAP), TOP + len(found) * LINE + 30
     foot = f"256 bytes, QoS 1, TLS, Mosquitto on loopback; median of {document['rounds']} rounds; {document['machine']}"
-    height = 34 + len(shown) * LINE + 30
-    lines.append(_text(10, height - 12, foot, "start", size=11))
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif">'
+    lines.append(_text(10, height - 12, foot, size=11))
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
     return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *lines, "</svg>"]) + "\n"
 
 
-def _text(left: float, top: float, text: str, anchor: str, size: int = 13) -> str:
+def _column(left: int, title: str, values: list[tuple[float, bool]]) -> list[str]:
+    """Bars under one another; each says whether it is ours."""
+    longest = max((value for value, _ in values), default=1)
+    lines = [_text(left, 20, title)]
+    for number, (value, is_ours) in enumerate(values):
+        top, length, color = TOP + number * LINE, max(1, value / longest * BARS), OURS if is_ours else PEERS
+        lines.append(f'<rect x="{left}" y="{top}" width="{length:.1f}" height="18" fill="{color}"/>')
+        lines.append(_text(left + length + 6, top + 14, f"{value:,.0f}" if value >= 100 else f"{value:.1f}"))
+    return lines
+
+
+def _text(left: float, top: float, text: str, anchor: str = "start", size: int = 13) -> str:
     place = f'x="{left:.1f}" y="{top}" text-anchor="{anchor}" font-size="{size}" fill="{TEXT}"'
     return f"<text {place}>{escape(text)}</text>"
 

@@ -80,7 +80,7 @@ def python(interpreter: str, program: str) -> tuple[str, ...]:
 
 def beside_official(name: str, program: str, calls: tuple[int, int], *targets: Target, **options: object) -> Row:
     """One program, run with our packages and with Microsoft's; a round of each takes about as long."""
-    package = "azure-iot-hub" if program.startswith("service/") else "azure-iot-device"
+    package = "azure-iot-device" if "device" in program else "azure-iot-hub"
     ours = Side(python(OURS, program), calls[0], **options)  # type: ignore[arg-type]
     return Row(name, ours, replace(ours, command=python(OFFICIAL, program), calls=calls[1], window=0), package, targets)
 

@@ -34,7 +34,7 @@ async def send_now_and_then(client: IoTHubDeviceClient, phase: float) -> None:
 async def main() -> None:
     """Measure."""
     trust = trusted()
-    texts = [DEVICE, *(device(device_id(number)) for number in range(OTHERS))]
+    texts = [DEVICE, *(device(device_id(number)) for number in range(1, OTHERS + 1))]
     clients = [IoTHubDeviceClient.create_from_connection_string(text, server_verification_cert=trust) for text in texts]
     await asyncio.gather(*(client.connect() for client in clients))
     others = [

@@ -36,7 +36,7 @@ fn main() -> Outcome<()> {
     let (began, cpu) = (Instant::now(), cpu_seconds()?);
     let (calls, sent, began, cpu) = match std::env::args().nth(1).as_deref() {
         Some("publish") => {
-            let client = task.client("bench", runtime.handle())?;
+            let client = task.client(task.device.get("DeviceId").unwrap_or_default(), runtime.handle())?;
             runtime.block_on(client.connect(None))?;
             runtime.block_on(publish(&client, WARM_UP, task.at_once))?;
             let start = (Instant::now(), cpu_seconds()?);

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const WARM_UP: usize = 256;
-const TOPIC: &str = "devices/bench/messages/events/";
+const TOPIC: &str = "devices/device-000000/messages/events/";
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Outcome<()> {

@@ -4,14 +4,14 @@ import asyncio
 
 from azure.iot.hub.aio import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod
-from measure import AT_ONCE, CALLS, CONNECTION_STRING
+from measure import AT_ONCE, CALLS, CONNECTION_STRING, device_id
 
 
 async def call(manager: IoTHubRegistryManager, numbers: range) -> None:
     """Calls, one after another."""
     for number in numbers:
         method = CloudToDeviceMethod(method_name="set", payload={"interval": number})
-        result = await manager.invoke_device_method("bench", method)
+        result = await manager.invoke_device_method(device_id(0), method)
         assert (result.status, result.payload) == (200, {"interval": number})
 
 
