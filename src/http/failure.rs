@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use rustls::CertificateError;
+
 use super::{Origin, Way};
 use crate::error::{Error, ErrorKind};
 use crate::tls;
@@ -44,7 +46,7 @@ pub(super) fn explain(error: &reqwest::Error, origin: &Origin, way: &Way) -> Fai
     let place = origin.place();
     if let Some(certificate) = find::<rustls::Error>(error) {
         let advice = match certificate {
-            rustls::Error::InvalidCertificate(_) => how_to_trust(origin),
+            rustls::Error::InvalidCertificate(reason) => what_to_do(reason, origin),
             _ => "Check the port: what listens there may speak no TLS",
         };
         let text = format!("the TLS handshake with {place} failed: {certificate}. {advice}");
@@ -100,6 +102,17 @@ fn how_to_connect(origin: &Origin) -> &'static str {
 fn proxy_is_named() -> bool {
     let mut names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter();
     names.any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+fn what_to_do(reason: &CertificateError, origin: &Origin) -> &'static str {
+    use CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
+    match reason {
+        Expired | ExpiredContext { .. } => "Renew the server's certificate, or check this computer's clock",
+        NotValidForName | NotValidForNameContext { .. } => {
+            "Check HostName in the connection string: the certificate is another host's"
+        }
+        _ => how_to_trust(origin),
+    }
 }
 
 fn how_to_trust(origin: &Origin) -> &'static str {

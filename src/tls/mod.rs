@@ -6,18 +6,22 @@
 //! a program that names certificates means those.
 //!
 //! - `identity`: the certificate that a device shows; `cipher`: which suites are offered
+//! - `system`: the system's certificates
+//! - `trusted`: certificates to trust, and a server's held against them
 //! - `verifiers`: shared by clients that trust the same
 
 mod cipher;
 mod identity;
+mod system;
+mod trusted;
 mod verifiers;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -25,6 +29,8 @@ use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
+use system::SystemRoots;
+use trusted::{Trusted, Verifier};
 use verifiers::Trust;
 
 pub use cipher::cipher_suites;
@@ -105,7 +111,8 @@ pub fn unused_config() -> Result<Arc<ClientConfig>> {
 fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
     let vouched_for = is_loopback(host) && !matches!(roots, Roots::Pem(_));
     let local_ca = vouched_for.then(local_ca).unwrap_or_default();
-    let trust = Trust { roots: roots.clone(), local_ca };
+    let system = if *roots == Roots::System { SystemRoots::named() } else { SystemRoots::default() };
+    let trust = Trust { roots: roots.clone(), system, local_ca };
     Ok(match roots {
         Roots::System | Roots::Pem(_) => verifiers::shared(trust, new_verifier)?,
         // What the files hold may have changed.
@@ -113,23 +120,23 @@ fn verifier(host: &str, roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>> {
     })
 }
 
-fn new_verifier(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>> {
-    let mut store = match &trust.roots {
-        Roots::System => system_roots().clone(),
-        Roots::Pem(text) => store_of_pem(text)?,
+fn new_verifier(trust: &Trust) -> Result<Arc<Verifier>> {
+    let mut trusted = match &trust.roots {
+        Roots::System => trust.system.certificates(),
+        Roots::Pem(text) => trusted_in_pem(text)?,
         Roots::Bundle(path) => {
             let origin = path.display().to_string();
-            store_of(bundle_certificates(path)?, &origin, ErrorKind::InvalidArgument)?
+            trusted_in(&bundle_certificates(path)?, &origin, ErrorKind::InvalidArgument)?
         }
     };
-    store.add_parsable_certificates(pem_certificates(&trust.local_ca));
-    if store.is_empty() {
+    trusted.add(&pem_certificates(&trust.local_ca));
+    if trusted.is_empty() {
         return Err(Error::new(
             ErrorKind::System,
             "this system has no CA certificates: install its ca-certificates package, or set SSL_CERT_FILE to a PEM file",
         ));
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build().map_err(tls_setup)
+    trusted.verifier().map(Arc::new)
 }
 
 fn tls_setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -139,18 +146,7 @@ fn tls_setup(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 /// Whether this system has roots; slim containers have none, and another bundle has to be named.
 #[must_use]
 pub fn system_has_roots() -> bool {
-    !system_roots().is_empty()
-}
-
-/// The system's roots, read once per process: reading them costs milliseconds, and a program may have
-/// a thousand clients. Certificates that can't be read are left out.
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        store
-    })
+    !SystemRoots::named().certificates().is_empty()
 }
 
 /// Its PEM text, read anew for each client: the hub may have made it a moment ago.
@@ -184,25 +180,20 @@ fn bundle_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 /// # Errors
 /// `TlsOption` if it does not.
 pub fn check_pem(text: &str) -> Result<()> {
-    store_of_pem(text).map(drop)
+    trusted_in_pem(text).map(drop)
 }
 
-fn store_of_pem(text: &str) -> Result<RootCertStore> {
-    store_of(pem_certificates(text.as_bytes()), "server_verification_cert", ErrorKind::TlsOption)
+fn trusted_in_pem(text: &str) -> Result<Trusted> {
+    trusted_in(&pem_certificates(text.as_bytes()), "server_verification_cert", ErrorKind::TlsOption)
 }
 
-fn store_of(
-    certificates: Vec<CertificateDer<'static>>,
-    origin: &str,
-    kind: ErrorKind,
-) -> Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(certificates);
-    if store.is_empty() {
+fn trusted_in(certificates: &[CertificateDer<'static>], origin: &str, kind: ErrorKind) -> Result<Trusted> {
+    let trusted = Trusted::new(certificates);
+    if trusted.is_empty() {
         let text = format!("{origin} holds no PEM certificate that can be used");
         return Err(Error::new(kind, text));
     }
-    Ok(store)
+    Ok(trusted)
 }
 
 /// Whether a host name (with or without a port or brackets) means this machine: only such names may be

@@ -3,27 +3,29 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustls::client::WebPkiServerVerifier;
-
 use super::Roots;
+use super::system::SystemRoots;
+use super::trusted::Verifier;
 use crate::error::Result;
 
 /// Whom a verifier trusts.
 #[derive(PartialEq, Eq)]
 pub(super) struct Trust {
     pub(super) roots: Roots,
+    /// Where the system's roots are, if they are trusted.
+    pub(super) system: SystemRoots,
     /// PEM text of the local hub's CA; empty for hosts that it may not vouch for.
     pub(super) local_ca: Vec<u8>,
 }
 
 /// Those that a client still has.
-static KNOWN: Mutex<Vec<(Trust, Weak<WebPkiServerVerifier>)>> = Mutex::new(Vec::new());
+static KNOWN: Mutex<Vec<(Trust, Weak<Verifier>)>> = Mutex::new(Vec::new());
 
 /// The verifier that trusts these, made now if no client has it.
 pub(super) fn shared(
     trust: Trust,
-    make: impl FnOnce(&Trust) -> Result<Arc<WebPkiServerVerifier>>,
-) -> Result<Arc<WebPkiServerVerifier>> {
+    make: impl FnOnce(&Trust) -> Result<Arc<Verifier>>,
+) -> Result<Arc<Verifier>> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     known.retain(|(_, verifier)| verifier.strong_count() > 0);
     let same = known.iter().find(|(other, _)| *other == trust);
