@@ -1,5 +1,6 @@
 //! By which way a client reaches its server.
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, Url};
 
 use super::Origin;
@@ -19,7 +20,7 @@ impl Way {
     pub(super) fn apply(&self, builder: ClientBuilder, origin: &Origin) -> Result<ClientBuilder> {
         match self {
             Self::Environment if origin.is_local() => Ok(builder.no_proxy()),
-            Self::Environment => Ok(builder),
+            Self::Environment => usable_environment(origin).map(|()| builder),
             Self::Proxy(proxy) => {
                 let unusable = || Error::new(ErrorKind::InvalidArgument, format!("{proxy:?} can't be used"));
                 let address = address(proxy).ok_or_else(unusable)?;
@@ -27,6 +28,29 @@ impl Way {
             }
         }
     }
+}
+
+/// reqwest goes directly where it can't use the proxy that is named; whoever names one wants no other way.
+fn usable_environment(origin: &Origin) -> Result<()> {
+    let (scheme, variables) = match origin {
+        Origin::Https(_) => ("https", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]),
+        Origin::Http(_) => ("http", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]),
+        Origin::Unix(_) => return Ok(()),
+    };
+    let Ok(asked) = format!("{scheme}://{origin}/").parse() else { return Ok(()) };
+    let is_given = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let Some(variable) = variables.iter().find(is_given) else { return Ok(()) };
+    let exempt = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
+    let any_proxy = Matcher::builder().all("http://proxy").no(exempt.unwrap_or_default()).build();
+    if Matcher::from_system().intercept(&asked).is_some() || any_proxy.intercept(&asked).is_none() {
+        return Ok(());
+    }
+    // Its address may hold a password.
+    let text = format!(
+        "{variable} names no proxy that can be used to reach {}: give scheme://host:port with one of the schemes http, https, socks4, socks4a, socks5, socks5h, or name the host in NO_PROXY",
+        origin.place()
+    );
+    Err(Error::new(ErrorKind::Proxy, text))
 }
 
 /// The proxy as a URL. In these schemes the proxy is given names, not the addresses they have here.

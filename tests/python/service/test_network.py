@@ -56,6 +56,21 @@ def test_a_proxy_that_is_not_there_is_named_in_the_advice(monkeypatch: pytest.Mo
         manager.get_device("d")
 
 
+@pytest.mark.parametrize("proxy", ["foo://user:secret@proxy:1", "http://", "::", "http://a b:1"])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_is_none_is_refused_and_not_passed_by(
+    variable: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+    manager = IoTHubRegistryManager(ELSEWHERE)
+    with pytest.raises(ClientRequestError, match=f"ProxyError: {variable} names no proxy that can be used") as caught:
+        manager.get_device("d")
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "hub.invalid")
+    with pytest.raises(ClientRequestError, match=r"ConnectionError: could not connect to hub\.invalid:443"):
+        IoTHubRegistryManager(ELSEWHERE, retry=RetryPolicy(attempts=1)).get_device("d")
+
+
 @pytest.mark.parametrize("no_proxy", ["hub.invalid", ".invalid", "*"])
 def test_no_proxy_is_used_for_hosts_that_no_proxy_names(
     no_proxy: str, recorder: RecordingHub, monkeypatch: pytest.MonkeyPatch
