@@ -151,8 +151,12 @@ impl Serialize for Properties<'_> {
 
 /// `{"…": {"status": "Applied"}}`: the configurations that target it, by their ids.
 fn configurations(marks: &BTreeMap<String, ConfigurationMark>) -> Value {
-    let status = |mark: &ConfigurationMark| if mark.applied { "Applied" } else { "Targeted" };
-    marks.iter().map(|(id, mark)| (id.clone(), json!({ "status": status(mark) }))).collect()
+    marks.iter().map(|(id, mark)| (id.clone(), configuration(mark))).collect()
+}
+
+/// What a twin's document says of one configuration that targets it.
+pub(super) fn configuration(mark: &ConfigurationMark) -> Value {
+    json!({ "status": if mark.applied { "Applied" } else { "Targeted" } })
 }
 
 /// As REST names it.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::page::Row;
 use super::syntax::{Collection, Comparison, Expression, Operator, Path, Query, Root};
 use crate::hub::entity::Entity;
-use crate::hub::twin_document::{Field, TwinDocument};
+use crate::hub::twin_document::{Field, TwinDocument, configuration};
 use crate::protocol::identity::IdentityId;
 use crate::protocol::twin::find;
 
@@ -159,6 +159,11 @@ fn find_in_twin<'e>(id: &IdentityId, entity: &'e Entity, path: &Path) -> Found<'
             _ => None,
         },
         (Field::Tags, keys @ [_, ..]) => find(&twin.tags, keys).map(Cow::Borrowed),
+        // A hundred configurations are counted with it over all devices.
+        (Field::Configurations, [name, keys @ ..]) => {
+            let value = configuration(entity.configurations.get(name)?);
+            below(&value, keys).cloned().map(Cow::Owned)
+        }
         (field, keys) => {
             let value = field.value(id, entity)?;
             below(&value, keys).cloned().map(Cow::Owned)

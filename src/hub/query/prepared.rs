@@ -56,6 +56,9 @@ impl HubState {
     /// How many rows each of the queries has, in one pass over all devices and modules.
     pub async fn count_rows<'q>(&self, queries: impl Iterator<Item = &'q PreparedQuery>) -> Vec<usize> {
         let mut tallies: Vec<_> = queries.map(|query| Tally::new(&query.0)).collect();
+        if tallies.is_empty() {
+            return Vec::new();
+        }
         self.each_twin(None, |document| {
             for tally in &mut tallies {
                 tally.add(document);
