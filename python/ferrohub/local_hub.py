@@ -18,7 +18,8 @@ from ferrohub._hub_dps import Dps, Enrollment, Registered, derive_key
 from ferrohub._hub_edge import EdgeWorkload
 from ferrohub._hub_events import Events, TelemetryMessage, telemetry_message
 from ferrohub._hub_faults import Fault, Faults
-from ferrohub._hub_files import FileNotification, file_notification
+from ferrohub._hub_files import A_LONG_TIME, FileNotification, Files
+from ferrohub._hub_messages import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,11 +43,8 @@ __all__ = [
 # Beside `iothubowner`. Their keys follow from its key.
 _LESSER_POLICIES = ("service", "device", "registryRead", "registryReadWrite")
 
-# JSON has no infinity.
-A_LONG_TIME = 1e9
 
-
-class LocalHub:
+class LocalHub(Files, Messages):
     """A local hub; a context manager, also an asynchronous one. It is ready when entered.
 
     Programs on this machine that use ferrohub trust its certificate; others need `ca_file`. Two hubs may run at once:
@@ -314,69 +312,6 @@ class LocalHub:
 
         return Events(ask, A_LONG_TIME if timeout is None else min(timeout, A_LONG_TIME))
 
-    def container_uri(self, lifetime: float = 3600) -> str:
-        """The address of the hub's blob container, with a token that opens it.
-
-        It is what import and export jobs take (`output_blob_container_uri`, `input_blob_container_uri`), and clients of
-        Azure Storage: `ContainerClient.from_container_url`. The container also has what devices upload.
-
-        Args:
-            lifetime: For how many seconds the token is good, by the hub's clock.
-        """
-        answer, error = self._ask(call="container_uri", seconds=min(lifetime, A_LONG_TIME))
-        if error is not None:
-            raise error
-        return str(answer)
-
-    def put_blob(self, name: str, content: bytes | str) -> None:
-        """Write a file into the hub's blob container: what an import is to read.
-
-        Args:
-            name: Its name, such as `devices.txt`.
-            content: What is to be in it; text in UTF-8.
-
-        Raises:
-            ValueError: There is no room: the hub keeps 256 MiB in memory.
-        """
-        from base64 import b64encode
-
-        data = content.encode() if isinstance(content, str) else content
-        _, error = self._ask(call="put_blob", name=name, content=b64encode(data).decode())
-        if error is not None:
-            raise error
-
-    def blobs(self) -> list[str]:
-        """The names of the files in the hub's container, in order: what devices upload is called `device/name`."""
-        answer, error = self._ask(call="blobs")
-        if error is not None:
-            raise error
-        return list(answer)
-
-    def blob(self, name: str) -> bytes:
-        """What is in a file of the hub's container.
-
-        Args:
-            name: Its name; of an uploaded one `device/name`, which `get_storage_info_for_blob` calls `blobName`.
-
-        Raises:
-            LookupError: There is no such file.
-        """
-        from base64 import b64decode
-
-        answer, error = self._ask(call="blob", name=name)
-        if error is not None:
-            raise error
-        if answer is None:
-            raise LookupError(f"no file {name!r} has been uploaded; there are {self.blobs()}")
-        return b64decode(answer)
-
-    def file_notifications(self) -> list[FileNotification]:
-        """How uploads have ended, as devices told it, oldest first: the last 10,000."""
-        answer, error = self._ask(call="file_notifications")
-        if error is not None:
-            raise error
-        return [file_notification(notification) for notification in answer]
-
     # --- provisioning devices --------------------------------------------------------------------------------------
 
     @property
@@ -390,54 +325,6 @@ class LocalHub:
     def faults(self) -> Faults:
         """What can go wrong on purpose: connections dropped or frozen, connects refused, acknowledgements lost, ..."""
         return Faults(self._ask)
-
-    # --- sending to devices ---------------------------------------------------------------------------------------
-
-    def send_c2d_message(self, device_id: str, body: bytes | str, properties: Mapping[str, str] | None = None) -> None:
-        """Queue a cloud-to-device message. A device that is subscribed gets it now, any other when it subscribes.
-
-        It stays queued until the device acknowledges it, for an hour or as long as its property `$.exp` says.
-
-        Args:
-            device_id: The device.
-            body: The message, 64 KiB with its properties; text is sent as UTF-8.
-            properties: Application properties under their names, and system properties under theirs: `$.mid` (message
-                id), `$.cid` (correlation id), `$.uid` (user id), `$.ct` (content type), `$.ce` (content encoding),
-                `$.exp` (expiry, ISO 8601) and `iothub-ack`.
-
-        Raises:
-            LookupError: There is no such device.
-            ValueError: The message is too large.
-            OSError: 50 messages wait for the device already, or the expiry is not within two days from now.
-        """
-        if (error := self._send("send_to_device", body, properties, device=device_id)) is not None:
-            raise error
-
-    def send_input_message(
-        self,
-        device_id: str,
-        module_id: str,
-        input_name: str,
-        body: bytes | str,
-        properties: Mapping[str, str] | None = None,
-    ) -> None:
-        """Queue a message to one of a module's inputs, as IoT Edge's router would.
-
-        Args:
-            device_id: The device.
-            module_id: The module on it.
-            input_name: The input.
-            body: The message, 256 KiB with its properties; text is sent as UTF-8.
-            properties: As in `send_c2d_message`.
-
-        Raises:
-            LookupError: There is no such module.
-            ValueError: The message is too large, or the input's name can't be one.
-            OSError: 1000 messages wait for the module already, or the expiry is not within two days from now.
-        """
-        receiver = {"device": device_id, "module": module_id, "input": input_name}
-        if (error := self._send("send_to_input", body, properties, **receiver)) is not None:
-            raise error
 
     # --- standing for IoT Edge ------------------------------------------------------------------------------------
 
@@ -470,15 +357,6 @@ class LocalHub:
 
     # --- inside ---------------------------------------------------------------------------------------------------
     # Errors are returned, and raised by the method the user called: the traceback shows no more of ours.
-
-    def _send(
-        self, call: str, body: bytes | str, properties: Mapping[str, str] | None, **receiver: str
-    ) -> Exception | None:
-        from base64 import b64encode
-
-        encoded = b64encode(body.encode() if isinstance(body, str) else body).decode()
-        message = {"properties": list((properties or {}).items()), "body": encoded}
-        return self._ask(call=call, message=message, **receiver)[1]
 
     def _start(self) -> Exception | None:
         if self._handle is not None:
