@@ -86,6 +86,10 @@ struct Progress {
     bar: ProgressBar,
     done: u64,
     failed: u64,
+    /// Requests in a row of which nothing was done.
+    in_vain: usize,
+    /// How many of those end the import.
+    patience: usize,
 }
 
 impl Devices {
@@ -100,7 +104,7 @@ impl Import {
     /// 0 if everything was done, 1 if not: what wasn't is told line by line.
     async fn run(self) -> Result<u8> {
         let transport = Arc::new(transport(&self.hub.connection_string()?)?);
-        let mut progress = Progress { bar: bar(&self.file)?, done: 0, failed: 0 };
+        let mut progress = Progress::new(bar(&self.file)?, usize::from(self.at_once));
         let mut lines = open(&self.file)?.lines().enumerate();
         let mut requests = JoinSet::new();
         let outcome = loop {
@@ -142,10 +146,12 @@ impl Import {
         while batch.len() < LARGEST_REQUEST {
             let Some((at, line)) = lines.next() else { break };
             let line = line.map_err(|error| unreadable(&self.file, error))?;
+            // Windows' editors begin a file with a byte order mark.
+            let line = line.trim_start_matches('\u{feff}');
             if line.trim().is_empty() {
                 continue;
             }
-            match serde_json::from_str::<Map<String, Value>>(&line) {
+            match serde_json::from_str::<Map<String, Value>>(line) {
                 Ok(mut identity) => {
                     identity.entry("importMode").or_insert_with(|| self.mode.name().into());
                     batch.push(identity.into());
@@ -169,30 +175,47 @@ impl Mode {
 }
 
 impl Progress {
+    /// Two rounds of requests in vain are too many; a lost connection fails as many as are under way.
+    fn new(bar: ProgressBar, at_once: usize) -> Self {
+        Self { bar, done: 0, failed: 0, in_vain: 0, patience: 2 * at_once }
+    }
+
     /// Count what became of a request. An error is one that every other request would meet.
     fn note(&mut self, ended: std::result::Result<Changed, tokio::task::JoinError>) -> Result<()> {
         let ended =
             ended.map_err(|error| Error::new(ErrorKind::System, "a request failed").caused_by(error))?;
         let Changed { first, asked, answer } = ended;
-        let answer = answer.inspect_err(|_| self.failed += asked as u64)?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.note_in_vain(&first, asked, error),
+        };
         let told = serde_json::from_slice::<Answer>(&answer.body).ok();
         let told = told.filter(|told| told.is_successful || !told.errors.is_empty());
         let Some(Answer { errors, .. }) = told else {
-            self.failed += asked as u64;
-            self.bar.inc(asked as u64);
-            let error = if answer.status == 401 { failure(&answer, "") } else { refusal(&answer, "request") };
-            if matches!(answer.status, 401 | 403) {
-                return Err(error);
+            if answer.status == 401 {
+                self.failed += asked as u64;
+                return Err(failure(&answer, ""));
             }
-            self.complain(&format!("{asked} identities from {first} on: {error}"));
-            return Ok(());
+            return self.note_in_vain(&first, asked, refusal(&answer, "request"));
         };
+        self.in_vain = 0;
         let failed = errors.len().min(asked);
         for refused in errors {
             self.fail(&refused.to_string());
         }
         self.done += (asked - failed) as u64;
         self.bar.inc((asked - failed) as u64);
+        Ok(())
+    }
+
+    fn note_in_vain(&mut self, first: &str, asked: usize, error: Error) -> Result<()> {
+        self.failed += asked as u64;
+        self.in_vain += 1;
+        if self.in_vain >= self.patience {
+            return Err(error);
+        }
+        self.bar.inc(asked as u64);
+        self.complain(&format!("{asked} identities from {first} on: {error}"));
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde_json::error::Category;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -137,19 +136,6 @@ impl From<InvalidName> for HubError {
 impl From<InvalidTwin> for HubError {
     fn from(error: InvalidTwin) -> Self {
         Self::invalid(error.to_string())
-    }
-}
-
-/// Says where, but not what stands there: it may be a key.
-impl From<serde_json::Error> for HubError {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        Self::invalid(match error.classify() {
-            Category::Data => {
-                format!("The body has another form than expected, at line {line} column {column}.")
-            }
-            _ => format!("The body is not valid JSON, at line {line} column {column}."),
-        })
     }
 }
 

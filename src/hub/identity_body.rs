@@ -10,6 +10,8 @@ use super::error::HubError;
 use super::keys::new_key;
 use crate::protocol::identity::IdentityId;
 
+/// Of SHA-1 and SHA-256.
+const THUMBPRINT_DIGITS: [usize; 2] = [40, 64];
 /// How long keys may be, in bytes.
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
@@ -158,9 +160,13 @@ pub(super) fn check_keys(keys: &SymmetricKeys) -> Result<(), HubError> {
 }
 
 fn check_thumbprints(thumbprints: &Thumbprints) -> Result<(), HubError> {
-    let hex = |text: &String| text.chars().all(|c| c.is_ascii_hexdigit());
-    if [&thumbprints.primary, &thumbprints.secondary].into_iter().flatten().all(hex) {
+    let is_one = |text: &String| {
+        THUMBPRINT_DIGITS.contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit())
+    };
+    if [&thumbprints.primary, &thumbprints.secondary].into_iter().flatten().all(is_one) {
         return Ok(());
     }
-    Err(HubError::invalid("StringIsNotThumbprint: a thumbprint is hex digits without separators."))
+    Err(HubError::invalid(
+        "StringIsNotThumbprint: a thumbprint is 40 (SHA-1) or 64 (SHA-256) hex digits without separators.",
+    ))
 }

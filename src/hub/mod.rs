@@ -39,6 +39,7 @@ pub mod https;
 mod identity_body;
 pub mod jobs;
 mod journal;
+mod json_body;
 mod keys;
 pub mod limits;
 mod listen;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::HubState;
 use super::entity::Entity;
 use super::error::HubError;
+use super::json_body;
 use super::registry::IfMatch;
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
@@ -133,7 +134,7 @@ impl HubState {
         payload: &[u8],
         expected_version: Option<u64>,
     ) -> Result<u64, HubError> {
-        let patch: Map<String, Value> = serde_json::from_slice(payload)?;
+        let patch: Map<String, Value> = json_body::read(payload)?;
         let now = self.clock.unix_millis();
         let change = self.store.write(|transaction| {
             let mut entity = transaction.copy(id).ok_or_else(|| HubError::not_found(id))?;

@@ -253,7 +253,7 @@ async fn a_condition_alone_is_read_as_behind_where_and_a_star_is_fulfilled_by_ev
         ("tags.site =", "at character 12"),
         ("tags.site = 'north' GROUP BY tags.site", "the end of the condition, at character 21"),
         ("SELECT * FROM devices", "at character 1"),
-        ("devices.jobs.jobId = 'j'", "it reads from devices"),
+        ("devices.jobs.jobId = 'j'", "the query reads from devices, and devices.jobs is not that"),
     ] {
         let refused = Condition::read(condition).unwrap_err();
         assert_eq!(refused.code().name(), "ArgumentInvalid");

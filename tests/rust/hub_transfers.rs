@@ -62,7 +62,8 @@ fn lines(hub: &HubState, blob: &str) -> Vec<Value> {
 /// Import these lines; what could not be done, as device and code.
 async fn import_lines(hub: &HubState, devices: &[Value]) -> Vec<(String, String)> {
     let texts: Vec<_> = devices.iter().map(ToString::to_string).collect();
-    hub.put_blob("devices.txt", texts.join("\n").into()).unwrap();
+    // As Windows' editors write it, with a byte order mark.
+    hub.put_blob("devices.txt", format!("\u{feff}{}", texts.join("\n")).into()).unwrap();
     completed(hub, import(hub)).await;
     let text = |error: &Value, key: &str| error[key].as_str().unwrap_or_default().to_owned();
     let errors = lines(hub, "importErrors.log");

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ferrohub.service.response import Response
 
 _LONGEST_MESSAGE = 500
+_REDIRECTIONS = (301, 302, 303, 307, 308)
 
 
 # --- the classes, made at first use ------------------------------------------------------------------------
@@ -205,6 +206,10 @@ def refused(response: Response) -> Exception:
     sentence = f"Operation returned an invalid status code {response.reason!r}"
     if response.ok:
         sentence = "Unknown error"
+    if response.status_code in _REDIRECTIONS:
+        elsewhere = response.headers.get("location", "elsewhere").partition("?")[0]
+        answered = f"{response.host} answered {response.status_code} {response.reason!r} and points to {elsewhere}"
+        sentence = f"Unknown error: {answered}: only a GET is sent again, and only to the same host"
     if response.given_up:
         answered = f"{response.host} answered {response.status_code} {response.reason!r}"
         sentence = f"Error occurred in request., RetryError: {answered} to {response.attempts} attempts"
@@ -213,8 +218,11 @@ def refused(response: Response) -> Exception:
     if tracking_id:
         message += f" (tracking id {tracking_id})"
     if response.status_code == 401:
+        message += ". Check "
+        if "/modules" in response.url and "/twins/" not in response.url:
+            message += "whether the device exists and is enabled (IoT Hub says so of modules), "
         message += (
-            ". Check SharedAccessKeyName and SharedAccessKey in the connection string, whether this policy"
+            "SharedAccessKeyName and SharedAccessKey in the connection string, whether this policy"
             " has the right for the operation, and this computer's clock"
         )
     if response.given_up:

@@ -1,4 +1,4 @@
-"""How often a call is tried and how long it may take: arguments of the managers. The rules are the core's (`src/service`).
+"""How often a call is tried and how long it may take: arguments of the managers; the rules are those of `src/service`.
 
 docs/service.md tells which calls are tried again, and when.
 """

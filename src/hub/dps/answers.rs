@@ -14,6 +14,7 @@ use crate::hub::HubState;
 use crate::hub::entity::Status;
 use crate::hub::error::HubError;
 use crate::hub::faults::RegistrationFault;
+use crate::hub::json_body;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::provisioning::Request;
 
@@ -86,7 +87,7 @@ impl HubState {
 
     async fn register(&self, registrant: &Registrant, body: &Bytes) -> Result<Answer, HubError> {
         let enrolled = self.enrolled(registrant)?;
-        let body: RegisterBody = serde_json::from_slice(body)?;
+        let body: RegisterBody = json_body::read(body)?;
         let named = body.registration_id.as_deref().unwrap_or(&registrant.registration_id);
         if !named.eq_ignore_ascii_case(&registrant.registration_id) {
             return Err(HubError::invalid("The registrationId of the body is not that of the connection."));

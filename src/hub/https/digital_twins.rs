@@ -12,6 +12,7 @@ use super::requests::{Condition, DigitalTarget, query};
 use crate::hub::HubState;
 use crate::hub::digital_twins::Operation;
 use crate::hub::error::{Form, HubError};
+use crate::hub::json_body;
 use crate::hub::methods::MethodBody;
 use crate::protocol::error_code::ErrorCode;
 
@@ -73,17 +74,18 @@ fn nested(error: HubError) -> HubError {
 }
 
 fn operations(body: &[u8]) -> Result<Vec<Operation>, HubError> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = HubError::from(error).message().to_owned();
-        let message =
-            format!("{message} It has to be a JSON Patch of the operations add, replace and remove.");
+    json_body::read(body).map_err(|error| {
+        let message = format!(
+            "{} It has to be a JSON Patch of the operations add, replace and remove.",
+            error.message()
+        );
         HubError::new(ErrorCode::INVALID_DIGITAL_TWIN_JSON_PATCH, message)
     })
 }
 
 /// None, if there is no body.
 fn payload(body: &[u8]) -> Result<Option<Box<RawValue>>, HubError> {
-    if body.trim_ascii().is_empty() { Ok(None) } else { Ok(Some(serde_json::from_slice(body)?)) }
+    if body.trim_ascii().is_empty() { Ok(None) } else { json_body::read(body).map(Some) }
 }
 
 fn seconds(uri: &Uri, name: &str) -> Result<Option<u64>, HubError> {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::hub::digital_twins;
 use crate::hub::error::HubError;
+use crate::hub::json_body;
 use crate::hub::registry::IfMatch;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
@@ -103,7 +104,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, HubError> {
         let body = Bytes::from_request(request, state).await.map_err(unreadable)?;
-        Ok(Self(serde_json::from_slice(&body)?))
+        Ok(Self(json_body::read(&body)?))
     }
 }
 

@@ -45,13 +45,11 @@ fn paths(query: &Query) -> Vec<&Path> {
 
 fn check_path(path: &Path, from: Collection) -> Result<(), Refusal> {
     match path.of {
-        Some(of) if of != from => Err(malformed(format!(
-            "{} is not what the query is about: it reads from {}",
-            of.name(),
-            from.name()
-        ))),
+        Some(of) if of != from => {
+            Err(malformed(format!("the query reads from {}, and {} is not that", from.name(), of.name())))
+        }
         Some(of) if path.root == Root::Unknown(String::new()) => {
-            Err(malformed(format!("{} is no property: a name has to follow it", of.name())))
+            Err(malformed(format!("a name has to follow {}, which is no property", of.name())))
         }
         _ => Ok(()),
     }
@@ -68,7 +66,7 @@ fn check_groups(columns: &[Column], group_by: Option<&Path>) -> Result<(), Refus
     });
     match stray {
         Some(path) if group_by.is_some() || values < columns.len() => Err(malformed(format!(
-            "{} is selected beside aggregates or groups, but is not what GROUP BY names",
+            "beside aggregates or groups only what GROUP BY names can be selected, and {} is not that",
             path.name()
         ))),
         _ => Ok(()),

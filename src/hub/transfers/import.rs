@@ -14,12 +14,19 @@ use crate::protocol::error_code::ErrorCode;
 
 /// Lines that are dealt with before others get their turn, and the disk is waited for.
 const BATCH: usize = 100;
+/// With which Windows' editors begin a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 impl HubState {
     /// Do what the blobs of an import say.
     pub(super) async fn import(&self, transfer: &Transfer) -> Result<(), HubError> {
         let text = self.read_blob(&transfer.devices_blob)?;
-        let lines: Vec<_> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+        let lines: Vec<_> = text
+            .trim_start_matches(BYTE_ORDER_MARK)
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .collect();
         let mut errors = Vec::new();
         for (done, batch) in lines.chunks(BATCH).enumerate() {
             errors.extend(batch.iter().filter_map(|(number, line)| self.import_line(*number, line)));

@@ -57,7 +57,7 @@ def test_its_limits_are_those_that_it_is_given(process: bool) -> None:
         with pytest.raises(HttpOperationError) as one_device_more:
             registry.create_device_with_sas("a-third", "", "", "enabled")
     assert (one_module_more.value.code, one_device_more.value.code) == ("TooManyModulesOnDevice", "TooManyDevices")
-    with pytest.raises(ValueError, match="'devices=1' is no limit: identities, modules or active_jobs"):
+    with pytest.raises(ValueError, match="'devices=1' is no limit: identities, modules, active_jobs"):
         LocalHub(process=process, limits={"devices": 1}).start()
 
 

@@ -131,6 +131,40 @@ def test_a_call_without_an_answer_ends_at_its_time(recorder: RecordingHub) -> No
 
 
 @pytest.mark.parametrize(
+    ("call", "of_modules"),
+    [
+        (lambda m: m.get_module("d", "m"), True),
+        (lambda m: m.get_modules("d"), True),
+        (lambda m: m.get_device("d"), False),
+        (lambda m: m.get_module_twin("d", "m"), False),
+    ],
+)
+def test_a_401_about_a_module_may_be_about_its_device(
+    call: Callable[[IoTHubRegistryManager], Any],
+    of_modules: bool,
+    recorder: RecordingHub,
+    manager: IoTHubRegistryManager,
+) -> None:
+    recorder.answers = Answer(401, "Unauthorized", b'{"Message":"ErrorCode:IotHubUnauthorizedAccess;Unauthorized"}')
+    with pytest.raises(HttpOperationError, match="SharedAccessKeyName and SharedAccessKey in the connection") as caught:
+        call(manager)
+    assert ("whether the device exists and is enabled" in str(caught.value)) is of_modules
+
+
+def test_a_redirection_that_is_not_followed_is_called_one(
+    recorder: RecordingHub, manager: IoTHubRegistryManager
+) -> None:
+    recorder.answers = Answer(307, "Temporary Redirect", b"", (("Location", "https://elsewhere/twins/d?sig=secret"),))
+    for call in (lambda: manager.get_device("d"), lambda: manager.update_twin("d", Twin())):
+        with pytest.raises(HttpOperationError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"Unknown error: localhost:{recorder.port} answered 307 'Temporary Redirect' and points to"
+            " https://elsewhere/twins/d: only a GET is sent again, and only to the same host"
+        )
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda m: m.invoke_device_method("d", CloudToDeviceMethod(method_name="m", response_timeout_in_seconds=20)),

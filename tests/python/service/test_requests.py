@@ -176,7 +176,9 @@ def test_a_redirection_of_a_get_is_followed_on_the_same_host_only(
     recorder.answers = answers
     assert manager.get_device("old").device_id == "new"
     for call in (lambda: manager.get_device("away"), lambda: manager.delete_device("old")):
-        with pytest.raises(HttpOperationError, match=r"^Unknown error$") as caught:
+        with pytest.raises(
+            HttpOperationError, match=r"^Unknown error: localhost:\d+ answered 302 'Found' and points to"
+        ) as caught:
             call()
         assert caught.value.response.status_code == 302
 

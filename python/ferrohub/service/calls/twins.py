@@ -77,8 +77,8 @@ class MethodCalls:
 
     The hub waits `connect_timeout_in_seconds` (0) for the device to connect and `response_timeout_in_seconds` (30, from
     5 to 300) for its response. A call without a `timeout` of its own has at least that time, and 10 s. The result has
-    the `status` and `payload` that the device gave. 404 if there is no such device, or if it is not connected; 504 if it
-    did not respond.
+    the `status` and `payload` that the device gave. 404 if there is no such device, or if it is not connected; 504 if
+    it did not respond.
     """
 
     def invoke_device_method(

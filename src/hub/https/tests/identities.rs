@@ -138,19 +138,24 @@ async fn keys_and_thumbprints_are_checked_and_kept_as_given() {
             "StringIsNotThumbprint",
         ),
         (json!({ "type": "none" }), "DeviceAuthenticationTypeIsMissing"),
-        (json!({ "type": "magic" }), "The body has another form than expected"),
+        (json!({ "x509Thumbprint": { "primaryThumbprint": "0".repeat(39) } }), "StringIsNotThumbprint"),
+        (
+            json!({ "type": "magic" }),
+            "The body has another form than expected, in authentication.type: one of sas,",
+        ),
     ] {
         let answer = put(authentication).await;
         let (status, code, found) = answer.refusal();
         assert_eq!((status, code), (400, "ArgumentInvalid"));
         assert!(found.starts_with(text) && !found.contains(key), "{found}");
     }
-    let x509 = put(json!({ "x509Thumbprint": { "primaryThumbprint": "aAbB01" } })).await;
+    let thumbprint = "aAbB01".repeat(20)[..64].to_owned();
+    let x509 = put(json!({ "x509Thumbprint": { "primaryThumbprint": thumbprint } })).await;
     assert_eq!(
         x509.body["authentication"],
         json!({
             "symmetricKey": { "primaryKey": null, "secondaryKey": null },
-            "x509Thumbprint": { "primaryThumbprint": "aAbB01", "secondaryThumbprint": null },
+            "x509Thumbprint": { "primaryThumbprint": thumbprint, "secondaryThumbprint": null },
             "type": "selfSigned",
         })
     );
