@@ -22,6 +22,8 @@ __all__ = [
     "ModelReader",
     "Operation",
     "ProvisioningClient",
+    "QueueMessage",
+    "QueueReceiver",
     "ServiceTransport",
     "SharedAccessKey",
     "__version__",
@@ -290,6 +292,32 @@ class Event:
     @property
     def subject(self) -> str | None:
         """The component of the model that it is from."""
+
+@final
+class QueueReceiver:
+    """What reads a hub's queue for back ends, over AMQP: `feedback` or `file_notifications`."""
+
+    def __new__(
+        cls, host_name: str, websocket: bool, policy: str | None, key: str | None, queue: str
+    ) -> QueueReceiver: ...
+    def wait(self, token: tuple[str, int] | None, limit: float | None) -> Operation:
+        """Wait until there is a message, and give whether there is; no limit waits without end."""
+    def take(self) -> QueueMessage | None:
+        """The next message, if one has come."""
+    def close(self) -> Operation:
+        """End the connection, and every wait."""
+
+@final
+class QueueMessage:
+    """A message of a queue. What is not settled the hub gives again."""
+
+    @property
+    def body(self) -> bytes:
+        """What is in it."""
+    def accept(self) -> Operation:
+        """Tell the hub that it was read."""
+    def release(self) -> Operation:
+        """Tell the hub that it is to be given to whoever reads next."""
 
 @final
 class Hub:

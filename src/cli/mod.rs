@@ -10,6 +10,7 @@ mod devices;
 mod dps;
 mod hub_to_ask;
 mod monitor;
+mod notifications;
 mod output;
 mod signals;
 mod state_file;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind, Result};
+use notifications::Kind;
 
 /// Azure IoT Hub for Python on a Rust core, with a local hub.
 #[derive(Debug, Parser)]
@@ -45,6 +47,10 @@ enum Command {
     C2d(c2d::CloudToDevice),
     /// Print what devices send, until Ctrl-C
     Monitor(Box<monitor::Monitor>),
+    /// Print what became of messages to devices, as the hub gives feedback
+    Feedback(notifications::Notifications),
+    /// Print which files devices have uploaded, as the hub tells of them
+    FileNotifications(notifications::Notifications),
     /// Say who may register with a local hub's provisioning service
     #[command(subcommand)]
     Dps(dps::Provisioning),
@@ -85,6 +91,8 @@ fn execute(command: Command) -> Result<u8> {
             Command::Devices(command) => command.run().await,
             Command::C2d(command) => command.run().await.map(|()| 0),
             Command::Monitor(command) => command.run().await.map(|()| 0),
+            Command::Feedback(command) => command.run(Kind::Feedback).await.map(|()| 0),
+            Command::FileNotifications(command) => command.run(Kind::Files).await.map(|()| 0),
             Command::Dps(command) => command.run().await.map(|()| 0),
         }
     });

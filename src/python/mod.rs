@@ -15,6 +15,7 @@ mod operation;
 mod options;
 mod outbox;
 mod provisioning;
+mod queues;
 mod roots;
 mod runtime;
 mod service;
@@ -37,6 +38,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     options::register(module)?;
     outbox::register(module)?;
     provisioning::register(module)?;
+    queues::register(module)?;
     runtime::register(module)?;
     service::register(module)?;
     Ok(())

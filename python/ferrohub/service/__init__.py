@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ferrohub.service.events import Event, EventReader
     from ferrohub.service.http_runtime_manager import IoTHubHttpRuntimeManager
     from ferrohub.service.job_manager import IoTHubJobManager
+    from ferrohub.service.notifications import FeedbackRecord, FileNotification
     from ferrohub.service.registry_manager import IoTHubRegistryManager
     from ferrohub.service.retry import RetryPolicy
     from ferrohub.service.transport_type import TransportType
@@ -35,6 +36,8 @@ __all__ = [
     "DigitalTwinClient",
     "Event",
     "EventReader",
+    "FeedbackRecord",
+    "FileNotification",
     "HttpOperationError",
     "IoTHubConfigurationManager",
     "IoTHubHttpRuntimeManager",
@@ -63,6 +66,7 @@ __getattr__ = submodules(
         **dict.fromkeys(__all__, "ferrohub.service.errors"),
         **MANAGERS,
         **dict.fromkeys(("Event", "EventReader"), "ferrohub.service.events"),
+        **dict.fromkeys(("FeedbackRecord", "FileNotification"), "ferrohub.service.notifications"),
         "RetryPolicy": "ferrohub.service.retry",
         "TransportType": "ferrohub.service.transport_type",
     },

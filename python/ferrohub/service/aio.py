@@ -13,7 +13,7 @@ import asyncio
 import functools
 from itertools import islice
 
-from ferrohub._frames import one_frame_async
+from ferrohub._frames import one_frame, one_frame_async
 from ferrohub.service import fleet, loops
 from ferrohub.service.calls.configurations import ConfigurationCalls
 from ferrohub.service.calls.devices import DeviceCalls
@@ -27,8 +27,10 @@ from ferrohub.service.client import Connection
 from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, AsyncEventReader, Options
 from ferrohub.service.manager import AnyManager, of_result
 from ferrohub.service.messages import outcomes
+from ferrohub.service.notifications import FEEDBACK, FILE_NOTIFICATIONS, AsyncNotifications
 from ferrohub.service.registry_manager import AnyRegistryManager
 from ferrohub.service.response import Response
+from ferrohub.service.retry import checked_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from ferrohub.service.fleet import Change, DeviceResult, Progress
     from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
+    from ferrohub.service.notifications import FeedbackRecord, FileNotification, Item, Queue
     from ferrohub.service.operation import Request
 
     Parameters = ParamSpec("Parameters")
@@ -210,6 +213,21 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
         token = await self._messages.authorization.bearer_awaited()
         operation = self._messages.many(messages, token, timeout)
         return outcomes(await loops.for_messages().run(operation))
+
+    @one_frame
+    def feedback(self, *, timeout: float | None = None) -> AsyncNotifications[FeedbackRecord]:
+        """What became of messages to devices, `async for record in manager.feedback()`, as without asyncio."""
+        return self._notifications(FEEDBACK, timeout)
+
+    @one_frame
+    def file_notifications(self, *, timeout: float | None = None) -> AsyncNotifications[FileNotification]:
+        """Files that devices have uploaded, `async for file in manager.file_notifications()`, as without asyncio."""
+        return self._notifications(FILE_NOTIFICATIONS, timeout)
+
+    def _notifications(self, queue: Queue[Item], timeout: float | None) -> AsyncNotifications[Item]:
+        limit, messages = None if timeout is None else checked_timeout(timeout), self._messages
+        receiver = messages.receiver(queue.name)
+        return AsyncNotifications(receiver, messages.authorization, queue.read, limit)
 
     async def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""

@@ -1,4 +1,4 @@
-"""Sending messages to devices, over AMQP: what managers of both kinds have for it.
+"""Messages over AMQP: what managers of both kinds have to send them to devices, and to read what the hub has for them.
 
 The core keeps the connection, shows tokens and connects again; see `src/service/amqp`.
 https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from ferrohub._native import CoreError, MessageSender
+from ferrohub._native import CoreError, MessageSender, QueueReceiver
 from ferrohub.service import message_errors
 from ferrohub.service.retry import checked_timeout
 from ferrohub.service.transport_type import TransportType
@@ -16,12 +16,13 @@ from ferrohub.service.transport_type import TransportType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any, Union
+    from typing import Any, Callable, TypeVar, Union
 
     from ferrohub._native import Operation
     from ferrohub.service.authentication import Authorization
 
     Message = Union[tuple[str, Any], tuple[str, Any, Mapping[str, Any]]]
+    Native = TypeVar("Native")
     Token = Union[tuple[str, int], None]
     Results = list[Union[tuple[str, str, list[str]], None]]
 
@@ -65,15 +66,22 @@ class Messages:
         if operation is not None:
             _waited(operation)
 
+    def receiver(self, queue: str) -> QueueReceiver:
+        """What reads one of the hub's queues for back ends, over a connection of its own. Does no I/O."""
+        return self._made(QueueReceiver, queue)
+
     def _open(self) -> MessageSender:
         with self._opening:
             if self._sender is None:
-                policy, key = self.authorization.policy_name, self.authorization.key
-                try:
-                    self._sender = MessageSender(self._host_name, self._websocket, policy, key)
-                except CoreError as error:
-                    raise message_errors.from_core(error) from None
+                self._sender = self._made(MessageSender)
             return self._sender
+
+    def _made(self, native: Callable[..., Native], *more: str) -> Native:
+        policy, key = self.authorization.policy_name, self.authorization.key
+        try:
+            return native(self._host_name, self._websocket, policy, key, *more)
+        except CoreError as error:
+            raise message_errors.from_core(error) from None
 
     def _limit(self, timeout: float | None) -> float:
         return self._timeout if timeout is None else checked_timeout(timeout)

@@ -14,6 +14,8 @@ from ferrohub.service.calls.twins import MethodCalls, TwinCalls
 from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, EventReader, Options
 from ferrohub.service.manager import AnyManager, Manager, blocking
 from ferrohub.service.messages import Messages
+from ferrohub.service.notifications import FEEDBACK, FILE_NOTIFICATIONS, Notifications
+from ferrohub.service.retry import checked_timeout
 from ferrohub.service.transport_type import TransportType, transport_of
 
 TYPE_CHECKING = False
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ferrohub.service.fleet import Change, DeviceResult, Progress
     from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
+    from ferrohub.service.notifications import FeedbackRecord, FileNotification, Item, Queue
     from ferrohub.service.retry import RetryPolicy
 
     Reader = TypeVar("Reader", bound=AnyEventReader)
@@ -195,6 +198,37 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-read-builtin
         """
         return self._events(EventReader, Options(start, partitions, consumer_group, timeout, prefetch))
+
+    @one_frame
+    def feedback(self, *, timeout: float | None = None) -> Notifications[FeedbackRecord]:
+        """What became of messages to devices, `for record in manager.feedback(timeout=60)`, as the hub tells it.
+
+        It tells of messages with an `iothub-ack` of `positive`, `negative` or `full`, in batches: of 64 records, or
+        of those that have come in 15 seconds. A batch counts as read when the step after its last record is taken;
+        if it isn't within a minute, or the program ends before, the hub gives it again: a record may come more than
+        once, and to one of several readers.
+
+        `timeout` ends the iteration when nothing comes for so many seconds; None waits without end. The connection is
+        made at the first step, and again whenever it was lost; `close()`, or `with`, ends it. Raises, at a step, the
+        errors of `ferrohub.service.message_errors`: `TokenAuthFailure`, `AMQPConnectionError` if the first attempt to
+        connect fails, `MessageTimeout` if there is no connection again within `timeout`.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d#message-feedback
+        """
+        return self._notifications(FEEDBACK, timeout)
+
+    @one_frame
+    def file_notifications(self, *, timeout: float | None = None) -> Notifications[FileNotification]:
+        """Files that devices have uploaded, `for file in manager.file_notifications()`, as the hub tells of them.
+
+        A hub tells of them if its file notifications are on. One counts as read when the next step is taken; `timeout`,
+        repetitions and errors are as of `feedback`.
+        https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-file-upload#file-upload-notifications
+        """
+        return self._notifications(FILE_NOTIFICATIONS, timeout)
+
+    def _notifications(self, queue: Queue[Item], timeout: float | None) -> Notifications[Item]:
+        limit = None if timeout is None else checked_timeout(timeout)
+        return Notifications(self._messages.receiver(queue.name), self._messages.authorization, queue.read, limit)
 
     def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""

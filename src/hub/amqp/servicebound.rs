@@ -8,7 +8,6 @@ use fe2o3_amqp::types::messaging::{
     Data, Header, Message, MessageAnnotations, MessageId, Outcome, Properties,
 };
 use fe2o3_amqp::types::primitives::{Binary, Symbol, Timestamp, Value};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::claims::Claims;
@@ -64,33 +63,30 @@ impl ServiceBound {
 /// has not settled by then others get.
 pub(super) async fn serve(mut link: Sender, kind: ServiceBound, hub: HubState, claims: Claims) {
     let queue = kind.queue(&hub);
-    let mut given = JoinSet::new();
     loop {
         let held = tokio::select! {
-            _ = link.on_detach() => break,
-            Some(_) = given.join_next() => continue,
+            _ = link.on_detach() => return,
             held = hub.wait_for_service(&queue) => held,
         };
         // The data file can't be written: there is nothing to give any more.
-        let Ok(held) = held else { break };
+        let Ok(held) = held else { return };
         if let Err(denied) = claims.check(Right::ServiceConnect, &kind.resource(), &hub) {
             hub.notices.tell(|| format!("an AMQP link was closed: {}", denied.0));
             drop(held);
             // How it ends is the peer's affair.
             let _ = link.close_with_error(refusal(&HubError::unauthorized(), &hub)).await;
-            break;
+            return;
         }
         match timeout(CREDIT_PATIENCE, link.send_batchable(message(kind, &held, &hub))).await {
-            Ok(Ok(delivery)) => drop(given.spawn(settle(held, delivery, queue.clone(), hub.clone()))),
-            Ok(Err(_)) => break,
+            // A task of its own: what was settled counts, though the link or the connection has ended since.
+            Ok(Ok(delivery)) => drop(tokio::spawn(settle(held, delivery, queue.clone(), hub.clone()))),
+            Ok(Err(_)) => return,
             Err(_) => {
                 drop(held);
                 tokio::time::sleep(MOMENT).await;
             }
         }
     }
-    // What was settled counts, though the link has ended since.
-    while given.join_next().await.is_some() {}
 }
 
 async fn settle(held: Held, delivery: Delivery, queue: ServiceQueue, hub: HubState) {

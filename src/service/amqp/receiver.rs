@@ -17,6 +17,7 @@ use fe2o3_amqp::link::{ReceiverAttachError, RecvError};
 use fe2o3_amqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{Body, FilterSet, Message, Source, Target};
 use fe2o3_amqp::types::primitives::{Symbol, Value};
+use futures_util::future::join_all;
 use serde_amqp::described::Described;
 use serde_amqp::descriptor::Descriptor;
 use tokio::sync::watch;
@@ -34,6 +35,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// For an attempt to connect, in all.
 const ATTEMPT: Duration = Duration::from_secs(60);
 const SELECTOR: &str = "apache.org:selector-filter:string";
+/// A hub that doesn't confirm the end of a link in this time has to do without.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Pauses before attempts to connect again, in milliseconds; the last one for all that follow.
 const PAUSES: [u64; 7] = [0, 250, 500, 1_000, 2_000, 4_000, 8_000];
 
@@ -282,8 +285,11 @@ impl<S: Subscription> MessageReceiver<S> {
     /// End the connection. Whoever waits is told.
     pub async fn close(&self) {
         self.closed.send_replace(true);
-        self.state.lock().await.live = None;
+        let live = self.state.lock().await.let_go();
         self.arrived().clear();
+        if let Some(live) = live {
+            live.close().await;
+        }
     }
 
     fn nothing_in(&self, limit: Duration) -> Result<bool> {
@@ -328,7 +334,7 @@ impl<S: Subscription> MessageReceiver<S> {
             live => live.is_some(),
         };
         if !usable {
-            state.live = None;
+            drop(state.let_go());
             self.trouble().get_or_insert_with(unanswered);
             if let Some(next) = state.next_attempt {
                 sleep_until(next).await;
@@ -347,7 +353,7 @@ impl<S: Subscription> MessageReceiver<S> {
     }
 
     fn lose(&self, state: &mut State, reason: &Error) {
-        state.live = None;
+        drop(state.let_go());
         let pause = PAUSES[state.failures.min(PAUSES.len() - 1)];
         state.failures += 1;
         state.next_attempt = Some(Instant::now() + Duration::from_millis(pause));
@@ -369,7 +375,26 @@ fn unanswered() -> Error {
     Error::new(ErrorKind::ConnectionFailed, "the hub does not answer")
 }
 
+impl State {
+    /// The connection there was, for the caller to close. A parent process's is neither the caller's nor here any more.
+    fn let_go(&mut self) -> Option<Live> {
+        let live = self.live.take()?;
+        if live.connection.is_of_this_process() {
+            return Some(live);
+        }
+        std::mem::forget(live);
+        None
+    }
+}
+
 impl Live {
+    /// End it well: when the hub answers, it knows what was settled.
+    async fn close(self) {
+        let closing = self.links.into_iter().map(|link| link.receiver.close());
+        // One that doesn't answer has gone, and how a link ends is its affair.
+        let _ = timeout(CLOSE_LIMIT, join_all(closing)).await;
+    }
+
     /// Wait until messages have arrived.
     async fn messages<S: Subscription>(
         &mut self,
@@ -388,8 +413,10 @@ impl Live {
                 () = due => self.connection.renew_if_due(bearer).await?,
             }
         }
-        // The next ones are on their way while the caller has these.
-        if let Err(error) = self.replenish(receiver.prefetch).await {
+        // The next ones are on their way while the caller has these; not one by one, as the hub may keep it from others.
+        if receiver.prefetch > 1
+            && let Err(error) = self.replenish(receiver.prefetch).await
+        {
             self.ended.get_or_insert(error);
         }
         Ok(())
