@@ -5,33 +5,82 @@
 //! idle one says what there is without delay.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, join, split};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Stream;
 
 /// In bytes: what may wait while the last batch is on its way. Frames of AMQP are no larger.
 const LARGEST_BATCH: usize = 64 << 10;
 
+/// What is written when nothing else has been for so long.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAlive {
+    /// Since the last write.
+    pub after: Duration,
+    /// What says nothing, where a batch may end.
+    pub bytes: &'static [u8],
+}
+
+/// Tells when nobody uses a stream any more, or it takes nothing more.
+#[derive(Clone, Debug)]
+pub struct End(watch::Receiver<()>);
+
+impl End {
+    /// Wait for it.
+    pub async fn reached(mut self) {
+        // It never changes; whoever would change it goes.
+        let _ = self.0.changed().await;
+    }
+}
+
 /// The same stream, whose writes are taken at once and leave in batches. One that fails is told to whoever reads, or writes
 /// after it. Has to be called in a runtime.
-pub fn batched(stream: impl Stream + 'static) -> impl Stream {
+pub fn batched(stream: impl Stream + 'static, keep_alive: Option<KeepAlive>) -> (impl Stream, End) {
     let (reader, writer) = split(stream);
     let (near, far) = duplex(LARGEST_BATCH);
-    tokio::spawn(write(far, writer));
-    join(reader, near)
+    let (writing, end) = watch::channel(());
+    tokio::spawn(async move {
+        // What fails is told by `far`, which has gone then.
+        let _ = write(far, writer, keep_alive).await;
+        drop(writing);
+    });
+    (join(reader, near), End(end))
 }
 
 /// Write what comes until nobody writes any more. Whoever does gets an error once this has ended.
-async fn write(mut from: DuplexStream, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+async fn write(
+    mut from: DuplexStream,
+    mut to: impl AsyncWrite + Unpin,
+    keep_alive: Option<KeepAlive>,
+) -> io::Result<()> {
     let mut batch = BytesMut::with_capacity(LARGEST_BATCH);
-    while from.read_buf(&mut batch).await? > 0 {
+    while fill(&mut batch, &mut from, keep_alive).await? {
         to.write_all_buf(&mut batch).await?;
         to.flush().await?;
         batch.reserve(LARGEST_BATCH);
     }
     to.shutdown().await
+}
+
+/// Whether there is something to write.
+async fn fill(
+    batch: &mut BytesMut,
+    from: &mut DuplexStream,
+    keep_alive: Option<KeepAlive>,
+) -> io::Result<bool> {
+    let Some(KeepAlive { after, bytes }) = keep_alive else { return Ok(from.read_buf(batch).await? > 0) };
+    match timeout(after, from.read_buf(batch)).await {
+        Ok(size) => Ok(size? > 0),
+        Err(_) => {
+            batch.extend_from_slice(bytes);
+            Ok(true)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +90,7 @@ mod tests {
     use std::task::{Context, Poll};
 
     use tokio::io::{AsyncRead, ReadBuf};
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -85,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_in_one_turn_leaves_in_one_piece() {
         let recorder = Recorder::default();
-        let mut stream = batched(recorder.clone());
+        let (mut stream, end) = batched(recorder.clone(), None);
         for text in [&b"a"[..], b"b", b"c"] {
             stream.write_all(text).await.unwrap();
             stream.flush().await.unwrap();
@@ -95,15 +145,26 @@ mod tests {
         turn().await;
         stream.write_all(b"e").await.unwrap();
         drop(stream);
-        turn().await;
+        end.reached().await;
         assert_eq!(*recorder.pieces.lock().unwrap(), [&b"abc"[..], b"d", b"e", b"the end"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_on_which_nothing_is_said_is_kept_alive() {
+        let recorder = Recorder::default();
+        let keep_alive = KeepAlive { after: Duration::from_secs(60), bytes: b"." };
+        let (mut stream, _) = batched(recorder.clone(), Some(keep_alive));
+        sleep(Duration::from_secs(125)).await;
+        stream.write_all(b"a").await.unwrap();
+        sleep(Duration::from_secs(59)).await;
+        assert_eq!(*recorder.pieces.lock().unwrap(), [b".", b".", b"a"]);
     }
 
     #[tokio::test]
     async fn who_writes_to_a_broken_stream_is_told() {
-        let mut stream = batched(Recorder { is_broken: true, ..Recorder::default() });
+        let (mut stream, end) = batched(Recorder { is_broken: true, ..Recorder::default() }, None);
         stream.write_all(b"a").await.unwrap();
-        turn().await;
+        end.reached().await;
         assert_eq!(stream.write_all(b"b").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -32,7 +32,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use batched::batched;
+pub use batched::{End, KeepAlive, batched};
 pub use proxy::{Proxy, ProxyKind};
 pub use websocket::WebSocketStream;
 

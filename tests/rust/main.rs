@@ -35,6 +35,7 @@ mod hub_x509;
 mod provisioning_client;
 mod proxies;
 mod scripted_hub;
+mod service_connections;
 mod service_messages;
 mod service_receiver;
 mod support;

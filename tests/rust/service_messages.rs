@@ -16,18 +16,27 @@ use serde_json::Value as Json;
 use crate::support::{TestHub, soon};
 
 const GOLDEN: &str = include_str!("../golden/golden_amqp_c2d.json");
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 fn sender(hub: &TestHub, policy: &str, key: SasKey) -> MessageSender {
-    let credentials = Credentials { policy: policy.to_owned(), key };
-    let host = hub.hub.address().to_owned();
-    let roots = Roots::Bundle(hub.hub.ca_pem_path().to_owned());
-    MessageSender::new(Endpoint::hub(host, false, Some(credentials), roots, hub.clock.clone()))
+    sender_to(hub.hub.address(), hub, policy, key)
 }
 
-fn message(body: &str) -> OutgoingMessage {
-    let properties = Properties::builder().to("/devices/d/messages/devicebound".to_owned()).build();
-    with(properties, None, data(&[body]))
+/// A sender that reaches the hub at this address.
+pub(crate) fn sender_to(address: &str, hub: &TestHub, policy: &str, key: SasKey) -> MessageSender {
+    let credentials = Credentials { policy: policy.to_owned(), key };
+    let roots = Roots::Bundle(hub.hub.ca_pem_path().to_owned());
+    MessageSender::new(Endpoint::hub(address.to_owned(), false, Some(credentials), roots, hub.clock.clone()))
+}
+
+/// To the device `d`.
+pub(crate) fn message(body: &str) -> OutgoingMessage {
+    message_to("d", body)
+}
+
+pub(crate) fn message_to(device: &str, body: &str) -> OutgoingMessage {
+    let to = format!("/devices/{device}/messages/devicebound");
+    with(Properties::builder().to(to).build(), None, data(&[body]))
 }
 
 fn with(

@@ -103,7 +103,7 @@ where
         }
     }
     let begins_with_sasl = first.starts_with(SASL_HEADER);
-    let stream = net::batched(tokio::io::join(io::Cursor::new(first).chain(reader), writer));
+    let (stream, _) = net::batched(tokio::io::join(io::Cursor::new(first).chain(reader), writer), None);
     let (stream, room) = Frames::new(stream);
     let acceptor = ConnectionAcceptor::builder()
         .container_id(hub.access.hub_name())

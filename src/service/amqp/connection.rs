@@ -14,8 +14,10 @@ use super::endpoint::{BearerToken, Endpoint};
 use super::{refusal, sasl};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net;
+use crate::net::{self, End, KeepAlive};
 
+/// An empty frame. fe2o3-amqp sends one just when the peer's patience ends, which is too late as often as not.
+const KEEP_ALIVE: KeepAlive = KeepAlive { after: Duration::from_secs(30), bytes: b"\0\0\0\x08\x02\0\0\0" };
 const LARGEST_FRAME: u32 = 65_536;
 const WINDOW: u32 = 65_536;
 /// A token is renewed when less than this is left, or a tenth if it is good for less than an hour.
@@ -36,6 +38,8 @@ pub(super) struct HubConnection {
     renewal: u64,
     /// The process that opened it; a forked child has its memory, but none of its tasks.
     process: u32,
+    /// Of its stream.
+    end: End,
 }
 
 impl HubConnection {
@@ -61,7 +65,8 @@ impl HubConnection {
         if let Some(idle) = idle {
             opening = opening.idle_time_out(u32::try_from(idle.as_millis()).unwrap_or(u32::MAX));
         }
-        let opening = opening.open_with_stream(net::batched(stream));
+        let (stream, end) = net::batched(stream, Some(KEEP_ALIVE));
+        let opening = opening.open_with_stream(stream);
         let mut connection = opening.await.map_err(|error| not_open(&error))?;
         let begun =
             Session::builder().incoming_window(WINDOW).outgoing_window(WINDOW).begin(&mut connection).await;
@@ -70,7 +75,7 @@ impl HubConnection {
         cbs.put_token(&token).await?;
         let renewal = renewal(&endpoint.clock, expires);
         let (endpoint, process, host) = (endpoint.clone(), std::process::id(), target.host);
-        Ok(Self { connection, session, cbs, endpoint, host, container, renewal, process })
+        Ok(Self { connection, session, cbs, endpoint, host, container, renewal, process, end })
     }
 
     /// Show another token if it is time for one.
@@ -100,6 +105,11 @@ impl HubConnection {
     /// Whether nothing says that it has ended.
     pub(super) fn is_usable(&self) -> bool {
         self.is_of_this_process() && !self.connection.is_closed() && !self.session.is_ended()
+    }
+
+    /// Wait until it has ended.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + use<> {
+        self.end.clone().reached()
     }
 
     /// Whether it was opened here. If not, it must be forgotten: its tasks are the parent's, and closing it would be

@@ -2,17 +2,21 @@
 //!
 //! A call has one outcome: the hub has accepted the message, or an error that says whether it can have. A message that
 //! never left is sent on a new connection; one that may have arrived is not sent again, as the device would get it twice.
+//!
+//! As with devices, whoever never had a connection is told at once why there is none. One that was lost is worth waiting for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fe2o3_amqp::Sendable;
 use fe2o3_amqp::link::delivery::DeliveryFut;
-use fe2o3_amqp::link::{SendError, Sender};
+use fe2o3_amqp::link::{LinkStateError, SendError, Sender};
 use fe2o3_amqp::types::definitions::{ReceiverSettleMode, SenderSettleMode};
 use fe2o3_amqp::types::messaging::{Body, Outcome, Source, Target as LinkTarget};
 use fe2o3_amqp::types::primitives::Value;
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::connection::HubConnection;
@@ -22,6 +26,14 @@ use super::refusal;
 use crate::error::{Error, ErrorKind, Result};
 
 const LARGEST_MESSAGE: u64 = 1 << 20;
+/// Connections that may be lost while one message waits to be handed over.
+const ATTEMPTS: u32 = 3;
+/// Between attempts to connect again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// For what a connection that has ended still says.
+const LAST_OUTCOMES: Duration = Duration::from_secs(1);
 
 type Delivery = DeliveryFut<Result<Outcome, SendError>>;
 
@@ -29,26 +41,44 @@ type Delivery = DeliveryFut<Result<Outcome, SendError>>;
 /// whenever it was lost.
 pub struct MessageSender {
     endpoint: Endpoint,
-    live: Mutex<Connections>,
+    current: Mutex<Current>,
 }
 
-/// The connection there is, and how many there were.
+/// The connection that messages take next. Whoever has it has the turn to hand one over.
 #[derive(Default)]
-struct Connections {
-    live: Option<Live>,
-    opened: u64,
+struct Current {
+    route: Option<Arc<Route>>,
+    /// There was one, and nobody has closed it.
+    was_lost: bool,
 }
 
-/// A connection with the link that messages take.
+/// A connection with the link that messages take. It lasts as long as somebody waits for an outcome on it.
+struct Route {
+    /// None when it has ended.
+    live: Mutex<Option<Live>>,
+    is_given_up: AtomicBool,
+}
+
 struct Live {
-    connection: HubConnection,
     link: Sender,
-    /// Which of a sender's connections it is.
-    number: u64,
+    connection: HubConnection,
 }
 
-impl Live {
-    async fn open(endpoint: &Endpoint, token: Option<&BearerToken>, number: u64) -> Result<Self> {
+/// A message that may have left.
+struct HandedOver {
+    delivery: Delivery,
+    route: Arc<Route>,
+}
+
+/// Whether a message can have reached the hub.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    NeverSent,
+    Sent,
+}
+
+impl Route {
+    async fn open(endpoint: &Endpoint, token: Option<&BearerToken>) -> Result<Arc<Self>> {
         let mut connection = HubConnection::open(endpoint, token, None).await?;
         let link = Sender::builder()
             .name(format!("sender-link-{}", Uuid::new_v4()))
@@ -64,22 +94,61 @@ impl Live {
             .attach(&mut connection.session)
             .await
             .map_err(|error| refusal::attach(&error))?;
-        Ok(Self { connection, link, number })
+        let ended = connection.ended();
+        let live = Mutex::new(Some(Live { link, connection }));
+        let route = Arc::new(Self { live, is_given_up: AtomicBool::new(false) });
+        tokio::spawn(Self::close_after(ended, Arc::downgrade(&route)));
+        Ok(route)
     }
-}
 
-/// Whether a message can have reached the hub.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    NeverSent,
-    Sent,
+    /// Tell whoever waits for an outcome on this route that there is none to come: a link does so when it is dropped, and not
+    /// when its connection ends.
+    async fn close_after(ended: impl Future<Output = ()>, route: Weak<Self>) {
+        ended.await;
+        let Some(route) = route.upgrade() else { return };
+        let mut live = route.live.lock().await;
+        if let Some(live) = live.as_mut() {
+            // Outcomes that have come are given out before.
+            let _ = timeout(LAST_OUTCOMES, live.connection.session.on_end()).await;
+        }
+        *live = None;
+    }
+
+    /// Send nothing more on it. Who waits for an outcome may still get it.
+    fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    async fn is_of_this_process(&self) -> bool {
+        self.live.lock().await.as_ref().is_none_or(|live| live.connection.is_of_this_process())
+    }
+
+    /// Whether nothing says that it has ended, and the hub knows a token that is good for a while.
+    async fn is_good(&self, token: Option<&BearerToken>) -> bool {
+        let mut live = self.live.lock().await;
+        let Some(live) = live.as_mut().filter(|_| !self.is_given_up.load(Ordering::Relaxed)) else {
+            return false;
+        };
+        live.connection.is_usable() && live.connection.renew_if_due(token).await.is_ok()
+    }
+
+    /// Give a message to the link. If that fails, it gives no outcomes any more either.
+    async fn take(&self, message: &Sendable<Body<Value>>) -> std::result::Result<Delivery, SendError> {
+        let mut live = self.live.lock().await;
+        let Some(open) = live.as_mut() else { return Err(LinkStateError::IllegalState.into()) };
+        let taken = open.link.send_batchable_ref(message).await;
+        if matches!(taken, Err(SendError::LinkStateError(_) | SendError::Detached(_))) {
+            *live = None;
+        }
+        taken
+    }
 }
 
 impl MessageSender {
     /// A sender to the devices of this hub. Does no I/O.
     #[must_use]
     pub fn new(hub: Endpoint) -> Self {
-        Self { endpoint: hub, live: Mutex::default() }
+        Self { endpoint: hub, current: Mutex::default() }
     }
 
     /// Send a message, and wait until the hub has accepted it, `limit` at most in all.
@@ -95,13 +164,8 @@ impl MessageSender {
         limit: Duration,
     ) -> Result<()> {
         let deadline = Instant::now() + limit;
-        let mut progress = Progress::NeverSent;
-        let sending = async {
-            let (delivery, connection) = self.hand_over(&sendable(message), token.as_ref()).await?;
-            progress = Progress::Sent;
-            self.outcome(delivery.await, connection).await
-        };
-        timeout_at(deadline, sending).await.unwrap_or_else(|_| Err(late(limit, progress)))
+        let handed_over = self.hand_over(message, token.as_ref(), deadline, limit).await?;
+        handed_over.outcome(deadline, limit).await
     }
 
     /// Send messages in this order without waiting between them; an outcome for each, of [`MessageSender::send`]'s. After
@@ -113,55 +177,60 @@ impl MessageSender {
         limit: Duration,
     ) -> Vec<Result<()>> {
         let deadline = Instant::now() + limit;
-        let mut deliveries = Vec::with_capacity(messages.len());
+        let mut all = Vec::with_capacity(messages.len());
         let mut hopeless: Option<Error> = None;
         for message in messages {
-            if let Some(error) = &hopeless {
-                deliveries.push(Err(error.clone()));
-                continue;
-            }
-            let sendable = sendable(message);
-            let handed = timeout_at(deadline, self.hand_over(&sendable, token.as_ref())).await;
-            let handed = handed.unwrap_or_else(|_| Err(late(limit, Progress::NeverSent)));
-            if let Err(error) = &handed
+            let handed_over = match &hopeless {
+                Some(error) => Err(error.clone()),
+                None => self.hand_over(message, token.as_ref(), deadline, limit).await,
+            };
+            if let Err(error) = &handed_over
                 && error.kind() != ErrorKind::Unsendable
             {
                 hopeless = Some(error.clone());
             }
-            deliveries.push(handed);
+            all.push(handed_over);
         }
-        let mut outcomes = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            outcomes.push(match delivery {
-                Ok((delivery, connection)) => match timeout_at(deadline, delivery).await {
-                    Ok(outcome) => self.outcome(outcome, connection).await,
-                    Err(_) => Err(late(limit, Progress::Sent)),
-                },
+        let mut outcomes = Vec::with_capacity(all.len());
+        for handed_over in all {
+            outcomes.push(match handed_over {
+                Ok(handed_over) => handed_over.outcome(deadline, limit).await,
                 Err(error) => Err(error),
             });
         }
         outcomes
     }
 
-    /// End the connection; a message afterwards opens a new one.
+    /// End the connection, when the messages on it have their outcomes; a message afterwards opens a new one.
     pub async fn close(&self) {
-        self.live.lock().await.live = None;
+        *self.current.lock().await = Current::default();
     }
 
-    /// Give the message to the connection. On an error it has not left, and only a connection that was there already is
-    /// given up for a new one.
+    /// Give the message to a connection. On an error it has not left.
     async fn hand_over(
+        &self,
+        message: OutgoingMessage,
+        token: Option<&BearerToken>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<HandedOver> {
+        let message = Sendable::builder().message(message).build();
+        let handing_over = self.hand_over_in_turn(&message, token, deadline);
+        timeout_at(deadline, handing_over).await.unwrap_or_else(|_| Err(late(limit, Progress::NeverSent)))
+    }
+
+    async fn hand_over_in_turn(
         &self,
         message: &Sendable<Body<Value>>,
         token: Option<&BearerToken>,
-    ) -> Result<(Delivery, u64)> {
-        let mut connections = self.live.lock().await;
+        deadline: Instant,
+    ) -> Result<HandedOver> {
+        let mut current = self.current.lock().await;
+        let mut attempts = 1;
         loop {
-            let opened = connections.opened;
-            let live = self.usable(&mut connections, token).await?;
-            let number = live.number;
-            match live.link.send_batchable_ref(message).await {
-                Ok(delivery) => return Ok((delivery, number)),
+            let route = self.usable(&mut current, token, deadline).await?;
+            match route.take(message).await {
+                Ok(delivery) => return Ok(HandedOver { delivery, route }),
                 Err(SendError::MessageSizeExceeded(error)) => {
                     let text =
                         format!("the message has {} bytes, and the hub takes {}", error.size, error.max_size);
@@ -170,58 +239,81 @@ impl MessageSender {
                 Err(SendError::MessageEncodeError) => {
                     return Err(Error::new(ErrorKind::Unsendable, "the message can't be encoded"));
                 }
-                Err(error) => {
-                    connections.live = None;
-                    if connections.opened != opened {
-                        return Err(refusal::lost(error));
-                    }
-                }
+                Err(error) if attempts == ATTEMPTS => return Err(refusal::lost(error)),
+                Err(_) => attempts += 1,
             }
         }
     }
 
     /// A connection with a token that is good for a while.
-    async fn usable<'a>(
+    async fn usable(
         &self,
-        connections: &'a mut MutexGuard<'_, Connections>,
+        current: &mut Current,
         token: Option<&BearerToken>,
-    ) -> Result<&'a mut Live> {
-        if connections.live.as_ref().is_some_and(|live| !live.connection.is_of_this_process()) {
-            std::mem::forget(connections.live.take());
+        deadline: Instant,
+    ) -> Result<Arc<Route>> {
+        if let Some(route) = current.route.take() {
+            if !route.is_of_this_process().await {
+                // Its tasks are the parent's, and closing it would be felt there.
+                std::mem::forget(route);
+                return self.open(current, token, deadline).await;
+            }
+            // A caller who goes away while a token is on its way leaves a connection of which nobody knows enough.
+            current.was_lost = true;
+            if route.is_good(token).await {
+                current.route = Some(Arc::clone(&route));
+                return Ok(route);
+            }
         }
-        // It stays in its place meanwhile: a caller who goes away must not take it from others.
-        let good = match &mut connections.live {
-            Some(live) if live.connection.is_usable() => live.connection.renew_if_due(token).await.is_ok(),
-            _ => false,
-        };
-        if !good {
-            connections.live = None;
-            let number = connections.opened + 1;
-            // Seldom, and large.
-            let opened = Box::pin(Live::open(&self.endpoint, token, number)).await?;
-            connections.live = Some(opened);
-            connections.opened = number;
-        }
-        let ended = || Error::new(ErrorKind::NotConnected, "there is no connection");
-        connections.live.as_mut().ok_or_else(ended)
+        self.open(current, token, deadline).await
     }
 
-    async fn outcome(&self, outcome: Result<Outcome, SendError>, connection: u64) -> Result<()> {
-        match outcome {
-            Ok(outcome) => refusal::outcome(outcome),
-            Err(error) => {
-                let mut connections = self.live.lock().await;
-                connections.live.take_if(|live| live.number == connection);
-                let lost = refusal::lost(error);
-                let text = format!("{}: sent, not acknowledged, the hub may have it or not", lost.message());
-                Err(lost.with_message(text).with_kind(ErrorKind::ConnectionDropped))
+    async fn open(
+        &self,
+        current: &mut Current,
+        token: Option<&BearerToken>,
+        deadline: Instant,
+    ) -> Result<Arc<Route>> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // Seldom, and large.
+            match Box::pin(Route::open(&self.endpoint, token)).await {
+                Ok(route) => {
+                    current.route = Some(Arc::clone(&route));
+                    return Ok(route);
+                }
+                Err(error)
+                    if current.was_lost && is_temporary(&error) && Instant::now() + pause < deadline =>
+                {
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 }
 
-fn sendable(message: OutgoingMessage) -> Sendable<Body<Value>> {
-    Sendable::builder().message(message).build()
+impl HandedOver {
+    async fn outcome(self, deadline: Instant, limit: Duration) -> Result<()> {
+        let lost = match timeout_at(deadline, self.delivery).await {
+            Ok(Ok(outcome)) => return refusal::outcome(outcome),
+            Ok(Err(error)) => {
+                let lost = refusal::lost(error);
+                let text = format!("{}: sent, not acknowledged, the hub may have it or not", lost.message());
+                lost.with_message(text).with_kind(ErrorKind::ConnectionDropped)
+            }
+            // Perhaps nothing arrives any more, in either direction.
+            Err(_) => late(limit, Progress::Sent),
+        };
+        self.route.give_up();
+        Err(lost)
+    }
+}
+
+/// Whether another attempt to connect may succeed.
+fn is_temporary(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionFailed | ErrorKind::ConnectionDropped)
 }
 
 fn late(limit: Duration, progress: Progress) -> Error {

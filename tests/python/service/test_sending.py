@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -116,11 +117,52 @@ def test_the_hubs_reason_is_in_the_error(hub: LocalHub, registry: IoTHubRegistry
     assert (caught.value.status_code, caught.value.may_have_arrived) == (404, False)
 
 
-def test_a_wrong_key_is_a_refused_token_and_a_policy_without_the_right_too(hub: LocalHub) -> None:
-    wrong = IoTHubRegistryManager(hub.connection_string.rpartition("SharedAccessKey=")[0] + "SharedAccessKey=Zm9vYmFy")
+def test_each_refusal_has_the_hubs_reason_with_asyncio_as_without(hub: LocalHub) -> None:
+    soon = int(time.time() * 1000)
+    refused: list[tuple[int, str, tuple[Any, ...]]] = [
+        (404, "amqp:not-found, 404001", ("nobody", "hello")),
+        (403, "amqp:resource-limit-exceeded, 403004", ("d", "the fifty-first")),
+        (413, "amqp:link:message-size-exceeded, 413001", ("d", "x" * 70_000)),
+        (403, "argument-out-of-range, 403009", ("d", "hello", {"expiryTimeUtc": soon - 1000})),
+        (403, "argument-out-of-range, 403009", ("d", "hello", {"expiryTimeUtc": soon + 3 * 24 * 3_600_000})),
+    ]
+    registry = IoTHubRegistryManager(hub.connection_string)
+    registry.create_device_with_sas("d", "", "", "enabled")
+    assert registry.send_c2d_messages([("d", str(number)) for number in range(50)]) == [None] * 50
+
+    async def check() -> None:
+        async with aio.IoTHubRegistryManager(hub.connection_string) as there:
+            for status, reason, message in refused:
+                with pytest.raises(MessageRejected, match=reason) as caught:
+                    await there.send_c2d_message(*message)
+                assert (caught.value.status_code, caught.value.may_have_arrived) == (status, False)
+
+    for status, reason, message in refused:
+        with pytest.raises(MessageRejected, match=reason) as caught:
+            registry.send_c2d_message(*message)
+        assert (caught.value.status_code, caught.value.may_have_arrived) == (status, False)
+    asyncio.run(check())
+
+
+def test_a_wrong_key_is_a_refused_token_each_time(hub: LocalHub) -> None:
+    string = hub.connection_string.rpartition("SharedAccessKey=")[0] + "SharedAccessKey=Zm9vYmFy"
+    wrong = IoTHubRegistryManager(string)
     for _ in range(2):
         with pytest.raises(TokenAuthFailure, match="401"):
             wrong.send_c2d_message("d", "hello")
+
+    async def check() -> None:
+        async with aio.IoTHubRegistryManager(string) as there:
+            with pytest.raises(TokenAuthFailure, match="401"):
+                await there.send_c2d_message("d", "hello")
+
+    asyncio.run(check())
+
+
+def test_a_policy_without_the_right_is_a_refused_link(hub: LocalHub) -> None:
+    string = hub.policy_connection_string("registryRead")
+    with pytest.raises(TokenAuthFailure, match="ServiceConnect"):
+        IoTHubRegistryManager(string).send_c2d_message("d", "hello")
 
 
 def test_a_credential_is_asked_for_its_token(hub: LocalHub) -> None:
@@ -158,9 +200,42 @@ def test_a_hub_that_never_answers_costs_the_timeout(hub: LocalHub) -> None:
     assert not caught.value.may_have_arrived
 
 
-def test_a_hub_that_was_killed_between_messages_is_not_noticed(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_forked_child_has_a_connection_of_its_own(hub: LocalHub, transport: TransportType) -> None:
+    registry = IoTHubRegistryManager(hub.connection_string, transport_type=transport, timeout=SECONDS)
+    registry.create_device_with_sas("d", "", "", "enabled")
+    registry.send_c2d_message("d", "before")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            registry.send_c2d_message("d", "child")
+            status = 0 if registry.send_c2d_messages([("d", "child")]) == [None] else 2
+        finally:
+            os._exit(status)
+    registry.send_c2d_message("d", "parent")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    registry.send_c2d_message("d", "after")
+    assert registry.get_device("d").cloud_to_device_message_count == 5
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_ten_minutes_without_a_message_are_not_noticed(hub: LocalHub, transport: TransportType) -> None:
+    registry = IoTHubRegistryManager(hub.connection_string, transport_type=transport, timeout=SECONDS)
+    registry.create_device_with_sas("d", "", "", "enabled")
+    registry.send_c2d_message("d", "before")
+    time.sleep(600)
+    registry.send_c2d_message("d", "after")
+    assert registry.get_device("d").cloud_to_device_message_count == 2
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_hub_that_was_killed_between_messages_is_not_noticed(tmp_path: Path, transport: TransportType) -> None:
     with LocalHub(process=True, data=tmp_path / "hub.data") as hub:
-        registry = IoTHubRegistryManager(hub.connection_string)
+        registry = IoTHubRegistryManager(hub.connection_string, transport_type=transport)
         registry.create_device_with_sas("d", "", "", "enabled")
         for number in range(5):
             registry.send_c2d_message("d", str(number))
@@ -170,9 +245,12 @@ def test_a_hub_that_was_killed_between_messages_is_not_noticed(tmp_path: Path) -
         assert registry.get_device("d").cloud_to_device_message_count == 6
 
 
-def test_a_hub_that_is_killed_meanwhile_leaves_one_outcome_each_and_none_that_is_false(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_hub_that_is_killed_meanwhile_leaves_one_outcome_each_and_none_that_is_false(
+    tmp_path: Path, transport: TransportType
+) -> None:
     with LocalHub(process=True, data=tmp_path / "hub.data") as hub:
-        registry = IoTHubRegistryManager(hub.connection_string, timeout=SECONDS)
+        registry = IoTHubRegistryManager(hub.connection_string, transport_type=transport, timeout=SECONDS)
         names = [f"d{number}" for number in range(40)]
         for name in names:
             registry.create_device_with_sas(name, "", "", "enabled")

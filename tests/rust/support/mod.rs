@@ -2,6 +2,7 @@
 
 mod mqtt_client;
 mod random;
+mod relay;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio_rustls::client::TlsStream;
 
 pub(crate) use mqtt_client::{MqttClient, SignIn};
 pub(crate) use random::Random;
+pub(crate) use relay::Relay;
 
 /// The moment at which the tests' clocks begin: milliseconds since 1970.
 pub(crate) const START: u64 = 1_700_000_000_000;
