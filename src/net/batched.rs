@@ -74,13 +74,11 @@ async fn fill(
     keep_alive: Option<KeepAlive>,
 ) -> io::Result<bool> {
     let Some(KeepAlive { after, bytes }) = keep_alive else { return Ok(from.read_buf(batch).await? > 0) };
-    match timeout(after, from.read_buf(batch)).await {
-        Ok(size) => Ok(size? > 0),
-        Err(_) => {
-            batch.extend_from_slice(bytes);
-            Ok(true)
-        }
+    if let Ok(size) = timeout(after, from.read_buf(batch)).await {
+        return Ok(size? > 0);
     }
+    batch.extend_from_slice(bytes);
+    Ok(true)
 }
 
 #[cfg(test)]

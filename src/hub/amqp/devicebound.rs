@@ -112,6 +112,7 @@ impl Queueing {
 
     async fn close(self, denied: &Denied) {
         self.hub.notices.tell(|| format!("an AMQP link was closed: {}", denied.0));
+        let _ = self.link.accept_all(self.accepted).await;
         // How it ends is the peer's affair.
         let _ = self.link.close_with_error(refusal(&HubError::unauthorized(), &self.hub)).await;
     }

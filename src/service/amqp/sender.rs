@@ -26,8 +26,8 @@ use super::refusal;
 use crate::error::{Error, ErrorKind, Result};
 
 const LARGEST_MESSAGE: u64 = 1 << 20;
-/// Connections that may be lost while one message waits to be handed over.
-const ATTEMPTS: u32 = 3;
+/// Routes that a message is given to, at most: the one there is, and a new one.
+const ATTEMPTS: u32 = 2;
 /// Between attempts to connect again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -57,6 +57,8 @@ struct Route {
     /// None when it has ended.
     live: Mutex<Option<Live>>,
     is_given_up: AtomicBool,
+    /// The hub has answered on it: it takes messages.
+    is_proven: AtomicBool,
 }
 
 struct Live {
@@ -96,7 +98,8 @@ impl Route {
             .map_err(|error| refusal::attach(&error))?;
         let ended = connection.ended();
         let live = Mutex::new(Some(Live { link, connection }));
-        let route = Arc::new(Self { live, is_given_up: AtomicBool::new(false) });
+        let route =
+            Arc::new(Self { live, is_given_up: AtomicBool::default(), is_proven: AtomicBool::default() });
         tokio::spawn(Self::close_after(ended, Arc::downgrade(&route)));
         Ok(route)
     }
@@ -297,9 +300,16 @@ impl MessageSender {
 impl HandedOver {
     async fn outcome(self, deadline: Instant, limit: Duration) -> Result<()> {
         let lost = match timeout_at(deadline, self.delivery).await {
-            Ok(Ok(outcome)) => return refusal::outcome(outcome),
+            Ok(Ok(outcome)) => {
+                self.route.is_proven.store(true, Ordering::Relaxed);
+                return refusal::outcome(outcome);
+            }
             Ok(Err(error)) => {
                 let lost = refusal::lost(error);
+                // A hub attaches a link before it refuses it, and messages may have left by then.
+                if lost.kind() == ErrorKind::Unauthorized && !self.route.is_proven.load(Ordering::Relaxed) {
+                    return Err(lost);
+                }
                 let text = format!("{}: sent, not acknowledged, the hub may have it or not", lost.message());
                 lost.with_message(text).with_kind(ErrorKind::ConnectionDropped)
             }
