@@ -54,7 +54,7 @@ class Events:
             return None
         lost = answer["first"] - self._next if self._next else 0
         self._page.extend(telemetry_message(message) for message in answer["messages"])
-        self._next = answer["first"] + len(self._page)
+        self._next = answer["next"]
         if lost:
             return RuntimeError(f"{lost} messages came faster than they were read, and the hub has forgotten them")
         return None

@@ -35,6 +35,7 @@ class Options(NamedTuple):
     """As the command has them: `modules=5`."""
     partitions: int | None
     consumer_groups: list[str]
+    events: list[str]
 
 
 class Handle(Protocol):
@@ -243,6 +244,7 @@ def _launch(options: Options) -> subprocess.Popen[str]:
         command += ["--partitions", str(options.partitions)]
     command += [argument for limit in options.limits for argument in ("--limit", limit)]
     command += [argument for group in options.consumer_groups for argument in ("--consumer-group", group)]
+    command += [argument for source in options.events for argument in ("--events", source)]
     environment = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
     if options.key == "random":
         command += ["--key", "random"]

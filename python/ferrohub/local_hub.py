@@ -62,6 +62,7 @@ class LocalHub(Files, Messages):
         limits: Mapping[str, int] | None = None,
         partitions: int | None = None,
         consumer_groups: Iterable[str] = (),
+        events: Iterable[str] = (),
     ) -> None:
         """Prepare a hub; nothing happens before it is started.
 
@@ -83,11 +84,13 @@ class LocalHub(Files, Messages):
             partitions: How many partitions the built-in endpoint of events has: 4, or those of the data file, which can't
                 be changed.
             consumer_groups: The consumer groups that may read it, beside `$Default`.
+            events: What it tells beside what devices send, as routes of Azure's hubs name it: `twinChangeEvents`,
+                `deviceLifecycleEvents`, `deviceConnectionStateEvents`.
         """
         path = None if data is None else os.fspath(data)
         named = [f"{name}={number}" for name, number in (limits or {}).items()]
         self._options = handles.Options(
-            port, standard_ports, path, host_name, key, named, partitions, list(consumer_groups)
+            port, standard_ports, path, host_name, key, named, partitions, list(consumer_groups), list(events)
         )
         self._process = process
         self._handle: handles.Handle | None = None

@@ -13,7 +13,7 @@ use super::state_file::{RunningHub, StateFile, running_hub};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::control::describe_error;
-use crate::hub::events::EventOptions;
+use crate::hub::events::{EventOptions, Source};
 use crate::hub::x509::ca_certificates;
 use crate::hub::{Hub, HubOptions, Notices, OwnerKey};
 
@@ -52,6 +52,10 @@ pub(super) struct Up {
     /// A consumer group that may read events, beside $Default; again for more of them
     #[arg(long = "consumer-group", value_name = "NAME")]
     consumer_groups: Vec<String>,
+    /// What is told there beside what devices send: twinChangeEvents, deviceLifecycleEvents or
+    /// deviceConnectionStateEvents; again for more of them
+    #[arg(long = "events", value_name = "SOURCE")]
+    sources: Vec<String>,
     /// Print one JSON line when ready, for programs
     #[arg(long)]
     json: bool,
@@ -75,6 +79,7 @@ impl Up {
             events: EventOptions {
                 partitions: self.partitions,
                 consumer_groups: self.consumer_groups.clone(),
+                ..EventOptions::default()
             },
             ..HubOptions::default()
         };
@@ -108,6 +113,8 @@ impl Up {
 
     async fn start(&self, mut options: HubOptions) -> Result<Hub> {
         self.limits.iter().try_for_each(|limit| options.limits.set(limit))?;
+        options.events.sources =
+            self.sources.iter().map(|name| Source::named(name)).collect::<Result<_>>()?;
         let files = self.ca_certificates.iter().map(|file| read_ca_certificates(file));
         let certificates = files.collect::<Result<Vec<_>>>()?.concat();
         let hub = Hub::start(options).await?;

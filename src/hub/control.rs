@@ -73,8 +73,8 @@ enum Call {
     Statistics,
     /// What devices sent: a list of objects, oldest first.
     Telemetry,
-    /// What devices sent, from a number on: `{"first": …, "messages": […]}`, where `first` is the number of
-    /// the first of them. Waits for one up to the timeout; then the list is empty.
+    /// What devices sent, from a number on: `{"first": …, "next": …, "messages": […]}`, with the number where they begin and
+    /// the one after them. Waits for one up to the timeout; then the list is empty.
     Events,
     /// The names of the blobs that devices have uploaded: a list of texts, in order.
     Blobs,
@@ -197,11 +197,10 @@ impl Hub {
                 added.map_err(|error| refused(&error)).map(|()| Value::Null)
             }
             Call::Events => {
-                let (first, messages) =
-                    self.state().events.since(request.from, seconds(request.timeout)).await;
+                let page = self.state().events.since(request.from, seconds(request.timeout)).await;
                 self.on_disk().await?;
-                let messages: Value = messages.iter().map(|message| telemetry_json(message)).collect();
-                Ok(json!({ "first": first, "messages": messages }))
+                let messages: Value = page.messages.iter().map(|message| telemetry_json(message)).collect();
+                Ok(json!({ "first": page.first, "next": page.next, "messages": messages }))
             }
             Call::Blobs => Ok(self.state().uploads.blobs.names().into()),
             Call::Blob => {

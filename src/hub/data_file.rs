@@ -26,7 +26,7 @@ static DATA_FILE: Sort = Sort {
     record: "hub",
     in_use: "stop that hub, or choose another file",
     damaged: "restore it from a copy, or move it away to begin with an empty hub",
-    schema: 2,
+    schema: 3,
 };
 const ENTITIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entities");
 const RECORDS: TableDefinition<'_, &str, &str> = TableDefinition::new("records");
@@ -386,7 +386,7 @@ mod tests {
         let (file, ..) = DataFile::open(&path).unwrap();
         file.claim(&record(DATA_FILE.schema + 1)).unwrap();
         drop(file);
-        assert!(DataFile::open(&path).is_err_and(|error| error.to_string().contains("has format 3")));
+        assert!(DataFile::open(&path).is_err_and(|error| error.to_string().contains("has format 4")));
     }
 
     #[test]

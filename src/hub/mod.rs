@@ -65,6 +65,7 @@ pub mod x509;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub use counters::{Counters, Statistics};
@@ -163,6 +164,8 @@ pub struct HubState {
     pub consumer_groups: Arc<[String]>,
     /// Who reads it now.
     owners: Owners,
+    /// How often somebody has connected or disconnected, as far as it was told.
+    connection_events: Arc<AtomicU64>,
     /// The files of devices.
     pub uploads: Arc<Uploads>,
     /// The scheduled jobs that are active.
@@ -208,6 +211,7 @@ impl HubState {
             created_unix_millis: settings.clock.unix_millis(),
             consumer_groups: settings.events.groups(),
             owners: Owners::default(),
+            connection_events: Arc::default(),
             events: Arc::new(settings.open_events(log)?),
             uploads: Arc::default(),
             jobs: Arc::default(),

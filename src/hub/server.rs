@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -16,7 +17,7 @@ use super::certificates::server_certificate;
 use super::connections::Connections;
 use super::endpoint::Endpoint;
 use super::entity::Authentication;
-use super::events::{Event, EventOptions};
+use super::events::{Changes, Event, EventOptions};
 use super::keys::OwnerKey;
 use super::limits::Limits;
 use super::listen::{Ports, Reach};
@@ -111,12 +112,15 @@ impl Hub {
         let applying = state.clone().keep_configurations_applied();
         let expiring = state.clone().keep_messages_expiring();
         let batching = state.clone().keep_feedback_batched();
+        let changes = Changes::watch(&options.events.sources, &state.store);
+        let telling = changes.map(|changes| changes.keep_told(state.clone()));
         let server = tokio::spawn(async move {
             tokio::select! {
                 () = serving => {}
                 () = applying => {}
                 () = expiring => {}
                 () = batching => {}
+                Some(()) = OptionFuture::from(telling) => {}
             }
         });
         Ok(Self {

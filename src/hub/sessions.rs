@@ -67,8 +67,8 @@ impl<'shown> Proof<'shown> {
 }
 
 /// What let an identity in.
-#[derive(Clone, Copy)]
-enum Shown {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shown {
     PolicyToken,
     OwnToken,
     Certificate,
@@ -76,7 +76,7 @@ enum Shown {
 
 impl Shown {
     /// As Azure's hubs stamp it on events.
-    fn auth_method(self, id: &IdentityId) -> String {
+    pub(super) fn auth_method(self, id: &IdentityId) -> String {
         let own = if id.module.is_some() { "module" } else { "device" };
         let (scope, sort, issuer) = match self {
             Self::PolicyToken => ("hub", "sas", "iothub"),

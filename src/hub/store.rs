@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,7 +52,11 @@ struct Shared {
     current: Mutex<Current>,
     journal: Option<Journal>,
     watch: Arc<Watch>,
+    observer: OnceLock<Box<Observer>>,
 }
+
+/// Told of each entity that changes: what it was, and what it is. Under the lock: it must be quick, and not use the store.
+type Observer = dyn Fn(&IdentityId, Option<&Arc<Entity>>, Option<&Arc<Entity>>) + Send + Sync;
 
 struct Current {
     state: State,
@@ -260,7 +264,7 @@ impl Store {
 
     fn new(state: State, journal: Option<Journal>) -> Self {
         let current = Mutex::new(Current { state, newest: Sequence::default() });
-        Self(Arc::new(Shared { current, journal, watch: Arc::default() }))
+        Self(Arc::new(Shared { current, journal, watch: Arc::default(), observer: OnceLock::new() }))
     }
 
     /// Look at the state; resolves when all that could be seen is on disk.
@@ -322,6 +326,14 @@ impl Store {
         &self.0.watch
     }
 
+    /// Have this told of all changes from now on; there is one observer, the first.
+    pub(super) fn observe(
+        &self,
+        observer: impl Fn(&IdentityId, Option<&Arc<Entity>>, Option<&Arc<Entity>>) + Send + Sync + 'static,
+    ) {
+        let _ = self.0.observer.set(Box::new(observer));
+    }
+
     /// Whether anything of it is on disk.
     pub(super) fn is_kept(&self) -> bool {
         self.0.journal.is_some()
@@ -377,8 +389,13 @@ impl Store {
         Ok((result, newest))
     }
 
-    /// Note for who watches which devices this changes in what conditions can see.
+    /// Tell the observer of changes, and note for who watches which devices they concern in what conditions can see.
     fn note(&self, before: &State, changes: &Changes) {
+        if let Some(observer) = self.0.observer.get() {
+            for (id, now) in &changes.entities {
+                observer(id, before.get(id), now.as_ref());
+            }
+        }
         if !self.0.watch.is_on() {
             return;
         }

@@ -16,7 +16,7 @@ use super::errors;
 use super::runtime::{self, Threads};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::hub::events::EventOptions;
+use crate::hub::events::{EventOptions, Source};
 use crate::hub::{Hub as CoreHub, HubOptions, OwnerKey};
 
 /// A running local hub. Requests and answers are JSON; see `crate::hub::control`.
@@ -70,7 +70,7 @@ impl Drop for OwnRuntime {
 impl Hub {
     /// Start a hub; it takes connections when this returns.
     #[new]
-    #[pyo3(signature = (port, standard_ports, data, host_name, key, limits, partitions, consumer_groups))]
+    #[pyo3(signature = (port, standard_ports, data, host_name, key, limits, partitions, consumer_groups, events))]
     #[allow(clippy::too_many_arguments, reason = "the fields of the Python class Options")]
     fn new(
         py: Python<'_>,
@@ -82,6 +82,7 @@ impl Hub {
         limits: Vec<String>,
         partitions: Option<usize>,
         consumer_groups: Vec<String>,
+        events: Vec<String>,
     ) -> PyResult<Self> {
         let key = match key {
             None => OwnerKey::WellKnown,
@@ -89,7 +90,9 @@ impl Hub {
             Some(key) => OwnerKey::Given(key),
         };
         let clock = Clock::movable();
-        let events = EventOptions { partitions, consumer_groups };
+        let sources = events.iter().map(|name| Source::named(name)).collect::<Result<_, _>>();
+        let sources = sources.map_err(|error| errors::to_python(&error))?;
+        let events = EventOptions { partitions, consumer_groups, sources };
         let mut options =
             HubOptions { port, standard_ports, data, host_name, key, clock, events, ..HubOptions::default() };
         let set = limits.into_iter().try_for_each(|limit| options.limits.set(&limit));

@@ -63,10 +63,12 @@ fn annotations(sequence: u64, event: &Event) -> Annotations {
     if let Some(module) = &sender.id.module {
         add("iothub-connection-module-id", module.clone().into());
     }
-    add("iothub-connection-auth-method", sender.auth_method.clone().into());
-    add("iothub-connection-auth-generation-id", sender.generation_id.clone().into());
+    if event.source.is_telemetry() {
+        add("iothub-connection-auth-method", sender.auth_method.clone().into());
+        add("iothub-connection-auth-generation-id", sender.generation_id.clone().into());
+    }
     add("iothub-enqueuedtime", enqueued.clone().into());
-    add("iothub-message-source", "Telemetry".to_owned().into());
+    add("iothub-message-source", event.source.name().to_owned().into());
     if !sender.model_id.is_empty() {
         add("dt-dataschema", sender.model_id.clone().into());
     }

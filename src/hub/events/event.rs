@@ -5,16 +5,73 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::hub::base64_body;
 use crate::protocol::identity::IdentityId;
 
-/// One message of a device or module.
+/// What an event tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// A message of a device or module.
+    #[default]
+    Telemetry,
+    /// A twin that changed.
+    TwinChange,
+    /// An identity that was made or removed.
+    Lifecycle,
+    /// A device or module that connected or disconnected.
+    ConnectionState,
+}
+
+impl Source {
+    /// Each with its name in events and, for what the hub tells itself, that of the form it has.
+    const ALL: [(Self, &str, &str); 4] = [
+        (Self::Telemetry, "Telemetry", ""),
+        (Self::TwinChange, "twinChangeEvents", "twinChangeNotification"),
+        (Self::Lifecycle, "deviceLifecycleEvents", "LifecycleNotification"),
+        (Self::ConnectionState, "deviceConnectionStateEvents", "deviceConnectionStateNotification"),
+    ];
+
+    /// The source that routes know by this name.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if it is none of those that can be asked for.
+    pub fn named(name: &str) -> Result<Self> {
+        let optional = &Self::ALL[1..];
+        let found = optional.iter().find(|(_, known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(source, ..)| *source).ok_or_else(|| {
+            let names: Vec<_> = optional.iter().map(|(_, name, _)| *name).collect();
+            let text = format!("'{name}' is no source of events: {}", names.join(", "));
+            Error::new(ErrorKind::InvalidArgument, text)
+        })
+    }
+
+    /// The value of `iothub-message-source`.
+    pub(in crate::hub) fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// The value of `iothub-message-schema`; of lifecycles after what it is that lives.
+    pub(super) fn schema(self) -> &'static str {
+        Self::ALL[self as usize].2
+    }
+
+    pub(in crate::hub) fn is_telemetry(&self) -> bool {
+        *self == Self::Telemetry
+    }
+}
+
+/// One message of a device or module, or what the hub tells of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Who sent it.
     #[serde(flatten, with = "shared")]
     pub sender: Arc<Sender>,
+    /// What it tells of.
+    #[serde(default, skip_serializing_if = "Source::is_telemetry")]
+    pub source: Source,
     /// When it arrived, milliseconds since 1970.
     pub enqueued_unix_millis: u64,
     /// Its properties as they stood in the topic, percent-encoded: `key=value&key=value`.
@@ -89,6 +146,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sources_are_found_by_their_names() {
+        for (source, name, _) in Source::ALL {
+            assert_eq!(source.name(), name);
+            assert_eq!(Source::named(name).ok(), Some(source).filter(|source| !source.is_telemetry()));
+        }
+        assert!(Source::named("twins").unwrap_err().message().contains("deviceLifecycleEvents"));
+    }
+
+    #[test]
     fn an_event_is_written_and_read_as_it_was() {
         let sender = Sender {
             id: IdentityId { device: "d".to_owned(), module: Some("m".to_owned()) },
@@ -98,6 +164,7 @@ mod tests {
         };
         let event = Event {
             sender: Arc::new(sender),
+            source: Source::TwinChange,
             enqueued_unix_millis: 5,
             properties: "a=b".to_owned(),
             body: Bytes::from_static(&[0, 255]),

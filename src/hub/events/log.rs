@@ -84,6 +84,16 @@ impl Partition {
     }
 }
 
+/// Some of the messages of devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::hub) struct Page {
+    /// The number with which they begin: a higher one than was asked for if that event was forgotten.
+    pub(in crate::hub) first: u64,
+    /// The number after them.
+    pub(in crate::hub) next: u64,
+    pub(in crate::hub) messages: Vec<Arc<Event>>,
+}
+
 /// What there is to tell of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::hub) struct PartitionState {
@@ -151,7 +161,7 @@ impl EventLog {
         change
     }
 
-    /// The newest events, oldest first: at most 10,000 and 16 MiB.
+    /// The newest messages of devices, oldest first: at most 10,000 and 16 MiB.
     #[must_use]
     pub fn newest(&self) -> Vec<Arc<Event>> {
         let record = self.record();
@@ -160,22 +170,46 @@ impl EventLog {
             bytes += event.size();
             bytes <= NEWEST_BYTES
         };
-        let newest = record.events.iter().rev().take(NEWEST_MESSAGES).take_while(fits);
+        let messages = record.events.iter().rev().filter(|event| event.source.is_telemetry());
+        let newest = messages.take(NEWEST_MESSAGES).take_while(fits);
         let mut newest: Vec<_> = newest.cloned().collect();
         newest.reverse();
         newest
     }
 
-    /// The next events from the one with a number on (the first ever has 0), and the number of the first of
-    /// them: a higher one than asked for if that was forgotten. Waits for one, up to `timeout`.
-    pub(in crate::hub) async fn since(&self, from: u64, timeout: Duration) -> (u64, Vec<Arc<Event>>) {
-        let mut next = self.next.subscribe();
-        // In vain: then the list is empty.
-        let _ = tokio::time::timeout(timeout, next.wait_for(|next| *next > from)).await;
+    /// The next messages of devices from the event with a number on (the first ever has 0). Waits for one, up to `timeout`.
+    pub(in crate::hub) async fn since(&self, from: u64, timeout: Duration) -> Page {
+        let waiting = async {
+            let mut next = self.next.subscribe();
+            let mut from = from;
+            loop {
+                // It fails only when the log is gone.
+                let _ = next.wait_for(|next| *next > from).await;
+                let page = self.page(from);
+                if !page.messages.is_empty() {
+                    return;
+                }
+                from = page.next;
+            }
+        };
+        // In vain: then the page is empty.
+        let _ = tokio::time::timeout(timeout, waiting).await;
+        self.page(from)
+    }
+
+    fn page(&self, from: u64) -> Page {
         let record = self.record();
         let first = from.max(record.first);
         let skipped = usize::try_from(first - record.first).unwrap_or(usize::MAX);
-        (first, record.events.iter().skip(skipped).take(LARGEST_PAGE).cloned().collect())
+        let numbered = (first..).zip(record.events.iter().skip(skipped));
+        let messages = numbered.filter(|(_, event)| event.source.is_telemetry()).take(LARGEST_PAGE);
+        let (numbers, messages): (Vec<_>, Vec<_>) =
+            messages.map(|(number, event)| (number, Arc::clone(event))).unzip();
+        let next = match numbers.last() {
+            Some(last) if messages.len() == LARGEST_PAGE => last + 1,
+            _ => record.next().max(first),
+        };
+        Page { first, next, messages }
     }
 
     /// How many partitions there are.
@@ -302,7 +336,7 @@ fn partition_of(device: &str, partitions: usize) -> usize {
 pub(super) mod tests {
     use bytes::Bytes;
 
-    use super::super::Sender;
+    use super::super::{Sender, Source};
     use super::*;
     use crate::protocol::identity::IdentityId;
 
@@ -313,6 +347,7 @@ pub(super) mod tests {
         let [generation_id, auth_method, model_id] = std::array::from_fn(|_| String::new());
         Event {
             sender: Arc::new(Sender { id, generation_id, auth_method, model_id }),
+            source: Source::Telemetry,
             enqueued_unix_millis: 1,
             properties: String::new(),
             body: Bytes::from(vec![0; body]),
@@ -351,12 +386,12 @@ pub(super) mod tests {
         let log = EventLog::restored(log, 1, retention);
         assert_eq!((log.partitions(), log.partition(of, 1).sequences), (4, 10..12));
         append(&log, [event(3)]);
-        let (first, events) = log.since(9, Duration::ZERO).await;
-        assert_eq!((first, bodies(&events)), (9, vec![2, 3]));
+        let page = log.since(9, Duration::ZERO).await;
+        assert_eq!((page.first, page.next, bodies(&page.messages)), (9, 11, vec![2, 3]));
         assert_eq!(log.partition(of, 1).sequences, 10..13);
         // All were forgotten, and their numbers are not used again.
         let log = EventLog::restored(Log { first: 9, next, events: Vec::new() }, 1, retention);
-        assert_eq!((log.partition(of, 1).sequences, log.since(0, Duration::ZERO).await.0), (12..12, 9));
+        assert_eq!((log.partition(of, 1).sequences, log.since(0, Duration::ZERO).await.first), (12..12, 9));
     }
 
     #[tokio::test(start_paused = true)]
@@ -364,8 +399,8 @@ pub(super) mod tests {
         let (large, second) = (1 << 20, Duration::from_secs(1));
         let log = retaining(1000, large + 200);
         let sizes = async |from| {
-            let (first, events) = log.since(from, second).await;
-            (first, bodies(&events))
+            let page = log.since(from, second).await;
+            (page.first, bodies(&page.messages))
         };
         assert_eq!(sizes(0).await, (0, vec![]));
         let sending = async { append(&log, (1..=300).map(event)) };
@@ -375,6 +410,25 @@ pub(super) mod tests {
         append(&log, [event(large)]);
         assert_eq!(sizes(5).await, (300, vec![large]));
         assert_eq!(sizes(301).await, (301, vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_follows_messages_gets_nothing_else() {
+        let log = roomy();
+        let other = || Event { source: Source::TwinChange, ..event(9) };
+        append(&log, (0..300).flat_map(|_| [other(), event(1)]));
+        let first = log.since(0, Duration::ZERO).await;
+        assert_eq!((first.next, bodies(&first.messages)), (512, vec![1; 256]));
+        let second = log.since(first.next, Duration::ZERO).await;
+        assert_eq!((second.next, second.messages.len()), (600, 44));
+        let sending = async {
+            append(&log, [other()]);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            append(&log, [event(2)]);
+        };
+        let (third, ()) = tokio::join!(log.since(600, Duration::from_secs(2)), sending);
+        assert_eq!((third.first, third.next, bodies(&third.messages)), (600, 602, vec![2]));
+        assert!(log.newest().iter().all(|event| event.source.is_telemetry()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What devices sent, as the built-in endpoint keeps it: a bounded log in partitions, of which each reader has a place of
 //! its own.
 //!
-//! - `event`: one of them, and who sent it
+//! - `event`: one of them, and who sent it; `changes`: what the hub tells of devices itself
 //! - `log`: those that are kept
 //! - `reader`: where somebody begins to read a partition, and how far they are; `owners`: who may
 //!
@@ -9,12 +9,14 @@
 //! `LocalHub.telemetry()` and `LocalHub.events()`. A hub with a data file keeps it there.
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-read-builtin>
 
+mod changes;
 mod event;
 mod log;
 mod owners;
 mod reader;
 
-pub use event::{Event, Sender};
+pub(super) use changes::Changes;
+pub use event::{Event, Sender, Source};
 pub use log::EventLog;
 pub(super) use log::{Log, Retention};
 pub(super) use owners::{Occupied, Owners, Ownership};
@@ -42,6 +44,8 @@ pub struct EventOptions {
     pub partitions: Option<usize>,
     /// The consumer groups beside `$Default`.
     pub consumer_groups: Vec<String>,
+    /// What it tells beside what devices send.
+    pub sources: Vec<Source>,
 }
 
 impl EventOptions {
@@ -54,6 +58,12 @@ impl EventOptions {
 }
 
 impl HubState {
+    /// The number of the next connection or disconnection that is told: higher than any before, also of an earlier run.
+    fn next_connection_event(&self) -> u64 {
+        let number = self.connection_events.fetch_add(1, Ordering::Relaxed);
+        (self.created_unix_millis << 20) + number
+    }
+
     /// The name by which clients of Event Hubs know the built-in endpoint.
     #[must_use]
     pub fn events_name(&self) -> String {

@@ -14,6 +14,7 @@ use crate::hub::HubState;
 use crate::hub::access::{Denied, OWNER_POLICY, Right};
 use crate::hub::entity::Status;
 use crate::hub::error::HubError;
+use crate::hub::sessions::Shown;
 use crate::hub::x509::ClientCertificate;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
@@ -73,11 +74,11 @@ pub(super) async fn owner(State(hub): State<HubState>, request: Request, next: N
     Ok(next.run(request).await)
 }
 
-/// Paths of devices: open to the device's own keys and certificate too.
+/// Paths of devices: open to the device's own keys and certificate too. What let them in goes with the request.
 pub(super) async fn device(
     State(hub): State<HubState>,
     Target(id): Target,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Gated {
     check_api_version(request.uri())?;
@@ -85,16 +86,20 @@ pub(super) async fn device(
     let certificate = request.extensions().get::<ClientCertificate>();
     if let Some(certificate) = certificate.filter(|_| !request.headers().contains_key(AUTHORIZATION)) {
         hub.check_certificate(certificate, &id, &own()?.identity)?;
+        request.extensions_mut().insert(Shown::Certificate);
         return Ok(next.run(request).await);
     }
     let token = token(&request)?;
-    if token.policy.is_some() {
+    let shown = if token.policy.is_some() {
         admit_policy(&hub, Right::DeviceConnect, &request)?;
+        Shown::PolicyToken
     } else {
         let (resource, now) = (segments(request.uri()), hub.clock.unix_seconds());
         let resource: Vec<&str> = resource.iter().map(String::as_str).collect();
         hub.access.check_own_key(&token, &own()?.identity, &resource, now)?;
-    }
+        Shown::OwnToken
+    };
+    request.extensions_mut().insert(shown);
     Ok(next.run(request).await)
 }
 

@@ -22,6 +22,7 @@ mod registry;
 mod requests;
 mod routes;
 mod servicebound;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -162,7 +163,7 @@ fn open_paths() -> Routes {
 
 fn device_paths() -> Routes {
     Routes::new()
-        .route("/devices/{device}/messages/events", any(not_implemented))
+        .route("/devices/{device}/messages/events", post(telemetry::send))
         .route("/devices/{device}/messages/devicebound", any(not_implemented))
         .route("/devices/{device}/messages/devicebound/{lock}", any(not_implemented))
         .route("/devices/{device}/messages/devicebound/{lock}/abandon", any(not_implemented))

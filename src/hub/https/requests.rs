@@ -108,7 +108,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
-fn unreadable(rejection: BytesRejection) -> HubError {
+/// What is told of a body that did not come whole.
+pub(super) fn unreadable(rejection: BytesRejection) -> HubError {
     if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
         HubError::new(ErrorCode::MESSAGE_TOO_LARGE, "The body is too large.")
     } else {

@@ -20,7 +20,7 @@ use super::late::Late;
 use super::rules;
 use super::wire::{Incoming, Outgoing};
 use crate::hub::connections::{Connection, Delivery, DesiredPatch, MethodCall};
-use crate::hub::events::{Event, Sender};
+use crate::hub::events::{Event, Sender, Source};
 use crate::hub::faults::Acknowledgement;
 use crate::hub::{HubError, HubState};
 use crate::protocol::identity::IdentityId;
@@ -279,6 +279,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Session<'a, S> {
     fn receive(&mut self, properties: String, body: &[u8], duplicate: bool) {
         self.received.push(Event {
             sender: Arc::clone(&self.sender),
+            source: Source::Telemetry,
             enqueued_unix_millis: self.hub.clock.unix_millis(),
             properties,
             body: Bytes::copy_from_slice(body),
