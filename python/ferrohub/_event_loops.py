@@ -47,21 +47,46 @@ class EventLoop:
         """Give futures their outcomes, and look at the news."""
         self._mailbox.drain()
 
-    def submit(self, operation: Operation) -> asyncio.Future[Any]:
-        """A future of the outcome of an operation. Cancelled, what was not sent is not sent."""
+    def start(self, operation: Operation) -> asyncio.Future[Any]:
+        """A future of the outcome of an operation, which `cancel` is told of if it is cancelled."""
         outcome = asyncio.get_running_loop().create_future()
         operation.start(self._mailbox, outcome)
-        outcome.add_done_callback(lambda future: operation.cancel() if future.cancelled() else None)
+        return outcome
+
+    def submit(self, operation: Operation) -> asyncio.Future[Any]:
+        """A future of the outcome of an operation. Cancelled, what was not sent is not sent."""
+        outcome = Submitted(loop=asyncio.get_running_loop())
+        outcome.operation = operation
+        operation.start(self._mailbox, outcome)
         return outcome
 
     async def run(self, operation: Operation) -> Any:
         """The outcome of an operation. Cancelled, what was not sent is not sent."""
-        outcome = asyncio.get_running_loop().create_future()
-        operation.start(self._mailbox, outcome)
+        outcome = self.start(operation)
         try:
             return await outcome
         except asyncio.CancelledError:
-            operation.cancel()
-            if outcome.done() and not outcome.cancelled():
-                outcome.exception()  # it came in the same moment, and nobody looks at it any more
+            cancel(operation, outcome)
             raise
+
+
+def cancel(operation: Operation, outcome: asyncio.Future[Any]) -> None:
+    """Nobody waits for the outcome of an operation any more: what was not sent is not sent."""
+    operation.cancel()
+    if outcome.done() and not outcome.cancelled():
+        outcome.exception()  # it came in the same moment, and nobody looks at it any more
+
+
+class Submitted(asyncio.Future):  # type: ignore[type-arg]  # of any outcome
+    """The future of an operation. A callback that sees whether it was cancelled would cost as much as the rest."""
+
+    __slots__ = ("operation",)
+
+    operation: Operation
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the operation too."""
+        is_cancelled = super().cancel(msg)
+        if is_cancelled:
+            self.operation.cancel()
+        return is_cancelled

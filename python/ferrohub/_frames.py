@@ -24,8 +24,7 @@ def one_frame(method: Method) -> Method:
         try:
             return method(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - it is raised again
-            _shorten(error.__cause__)
-            raise error.with_traceback(_beyond_ours(error.__traceback__))  # noqa: B904 - it is the same one
+            raise shortened(error)  # noqa: B904 - it is the same one
 
     return call  # type: ignore[return-value]
 
@@ -38,10 +37,15 @@ def one_frame_async(method: Method) -> Method:
         try:
             return await method(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - it is raised again
-            _shorten(error.__cause__)
-            raise error.with_traceback(_beyond_ours(error.__traceback__))  # noqa: B904 - it is the same one
+            raise shortened(error)  # noqa: B904 - it is the same one
 
     return call  # type: ignore[return-value]
+
+
+def shortened(error: BaseException) -> BaseException:
+    """The same error, to be raised again by the public method."""
+    _shorten(error.__cause__)
+    return error.with_traceback(_beyond_ours(error.__traceback__))
 
 
 def _beyond_ours(traceback: TracebackType | None) -> TracebackType | None:

@@ -19,6 +19,7 @@ __all__ = [
     "Hub",
     "Mailbox",
     "MessageSender",
+    "MessageWriter",
     "ModelReader",
     "Operation",
     "ProvisioningClient",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 __version__: Final[str]
+
+Unusual = Callable[[Any], tuple[list[tuple[str, str]], bytes]]
+"""Gives properties and payload of a message."""
 
 class CoreError(Exception):
     """An error of the core; `args` is (kind, message, causes)."""
@@ -92,9 +96,19 @@ class DeviceClient:
     def shutdown(self, timeout: float | None) -> Operation: ...
     def update_token(self, text: str, expires: int, timeout: float | None) -> Operation:
         """A token of the program in place of the last, and when it expires; connects."""
-    def send_telemetry(
-        self, message_properties: list[tuple[str, str]], payload: bytes, timeout: float | None
+    def send_message(
+        self, message: Any, writer: MessageWriter, unusual: Unusual, timeout: float | None
     ) -> Operation: ...
+    def send_message_with_others(
+        self, message: Any, writer: MessageWriter, unusual: Unusual, timeout: float | None
+    ) -> tuple[Operation, bool]:
+        """The session is told of it by `release`, which is to be called if the second value says so."""
+    def release(self) -> None:
+        """Tell the session of messages that were held."""
+    def send_messages(
+        self, messages: list[Any], writer: MessageWriter, unusual: Unusual, timeout: float | None
+    ) -> Operation:
+        """Written before the first is sent; None, or the arguments of a CoreError, for each."""
     def flush(self, timeout: float | None) -> Operation:
         """Wait until what the outbox has accepted until now has left it."""
     def get_twin(self, timeout: float | None) -> Operation: ...
@@ -176,6 +190,13 @@ class ServiceTransport:
         """Send, and give (status, reason, headers, body, url, attempts, given up, None or seconds in doubt)."""
     def close(self) -> None:
         """End the connections; a request afterwards opens new ones."""
+
+@final
+class MessageWriter:
+    """How messages of one class are written for the wire: ordinary ones here, others by a function that is given."""
+
+    def __new__(cls, message_class: type[Any], system_properties: list[tuple[str, str]], largest: int) -> MessageWriter:
+        """Names on the wire and attributes, in their order; and bytes of the attributes' values in Python's memory."""
 
 @final
 class MessageSender:

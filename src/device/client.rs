@@ -40,7 +40,11 @@ pub struct Client {
     /// Locked while a subscription is made, so that it is made once.
     subscribed: Mutex<BTreeSet<String>>,
     outbox: Option<Outbox>,
+    /// Messages that the session isn't told of yet; see [`Client::send_telemetry_with_others`].
+    held: Held,
 }
+
+type Held = std::sync::Mutex<Vec<Request<Purpose>>>;
 
 impl Client {
     /// A client that isn't connected yet; its session runs on this runtime.
@@ -67,7 +71,16 @@ impl Client {
             Session::new(Arc::clone(&options), surroundings, controls, incoming, Arc::clone(&shared));
         runtime.spawn(session.run());
         let https = Https::default();
-        Ok(Self { options, https, control, requests, shared, subscribed: Mutex::default(), outbox })
+        Ok(Self {
+            options,
+            https,
+            control,
+            requests,
+            shared,
+            subscribed: Mutex::default(),
+            outbox,
+            held: Held::default(),
+        })
     }
 
     /// `device` or `device/module`.
@@ -144,6 +157,7 @@ impl Client {
         late: &'static str,
     ) -> Result<()> {
         let (promise, receipt) = receipt();
+        self.release();
         self.control.send(control(promise)).map_err(|_| shut_down())?;
         within(deadline(timeout), receipt, late).await?.map(drop)
     }
@@ -161,13 +175,53 @@ impl Client {
         payload: Bytes,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let receipt = self.take_telemetry(properties, payload, deadline(timeout));
+        let receipt = self.take_telemetry(properties, payload, deadline(timeout), Self::queue);
         async { receipt?.await.map(drop) }
     }
 
-    fn take_telemetry(&self, properties: &str, payload: Bytes, deadline: Option<Instant>) -> Result<Receipt> {
-        let operation = Operation::publish(self.options.telemetry_topic(properties), payload.clone())?;
-        let Some(outbox) = &self.outbox else { return self.queue(operation, deadline) };
+    /// The same for one of many that are sent in a moment: while an acknowledgement is awaited anyway, the session is
+    /// not told of it before [`Client::release`], so that they are written and acknowledged together (what Nagle's
+    /// algorithm does for TCP, RFC 896).
+    ///
+    /// # Errors
+    /// As [`Client::send_telemetry`].
+    pub fn send_telemetry_with_others(
+        &self,
+        properties: &str,
+        payload: Bytes,
+        timeout: Option<Duration>,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let receipt = self.take_telemetry(properties, payload, deadline(timeout), Self::hold);
+        async { receipt?.await.map(drop) }
+    }
+
+    /// Whether there are messages that the session isn't told of yet.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        !self.lock_held().is_empty()
+    }
+
+    /// Tell the session of the messages that were held.
+    pub fn release(&self) {
+        for request in self.lock_held().drain(..) {
+            // A session that has ended drops the request, whose caller then hears of it.
+            let _ = self.requests.send(request);
+        }
+    }
+
+    fn take_telemetry(
+        &self,
+        properties: &str,
+        payload: Bytes,
+        deadline: Option<Instant>,
+        queue: impl FnOnce(&Self, Operation, Option<Instant>) -> Result<Receipt>,
+    ) -> Result<Receipt> {
+        let topic = self.options.telemetry_topic(properties);
+        let Some(outbox) = &self.outbox else {
+            return queue(self, Operation::publish(topic, payload)?, deadline);
+        };
+        // Only to see that it can be published.
+        Operation::publish(topic, payload.clone())?;
         if self.requests.is_closed() {
             return Err(shut_down());
         }
@@ -382,8 +436,28 @@ impl Client {
     fn queue(&self, operation: Operation, deadline: Option<Instant>) -> Result<Receipt> {
         let (promise, receipt) = receipt();
         let request = Request { operation, reply: Reply::Caller(promise), deadline };
-        self.requests.send(request).map_err(|_| shut_down())?;
+        let mut held = self.lock_held();
+        for request in held.drain(..).chain([request]) {
+            self.requests.send(request).map_err(|_| shut_down())?;
+        }
         Ok(receipt)
+    }
+
+    fn hold(&self, operation: Operation, deadline: Option<Instant>) -> Result<Receipt> {
+        let counts = self.shared.tally.now();
+        if counts.queued + counts.in_flight == 0 {
+            return self.queue(operation, deadline);
+        }
+        if self.requests.is_closed() {
+            return Err(shut_down());
+        }
+        let (promise, receipt) = receipt();
+        self.lock_held().push(Request { operation, reply: Reply::Caller(promise), deadline });
+        Ok(receipt)
+    }
+
+    fn lock_held(&self) -> std::sync::MutexGuard<'_, Vec<Request<Purpose>>> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -7,19 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use pyo3::prelude::*;
 
-use super::answers::Answer;
+use super::answers::{Answer, Outcomes};
 use super::edge::EdgeWorkload;
 use super::errors::{CoreError, to_python};
 use super::mailbox::{Mailbox, kind_name};
 use super::operation::Operation;
 use super::options::{Certificate, ProxyOptions, SharedAccessKey, identity, key, limit, proxy, seconds};
 use super::outbox::{self, Outbox};
+use super::outgoing::MessageWriter;
 use super::roots::default_roots;
-use super::runtime;
+use super::runtime::{self, Threads};
 use crate::auth::{ConnectionString, ConnectionStringError};
 use crate::device::{Client, Credentials, Kind, Options, Token};
 use crate::error::Result;
-use crate::protocol::properties;
 use crate::tls::{Roots, cipher_suites};
 
 /// What `ferrohub.device.options.ClientOptions` holds, field by field.
@@ -106,7 +106,7 @@ impl DeviceClient {
         // Opening an outbox reads its file.
         let client = py.detach(|| options.and_then(|options| Client::new(options, &runtime::handle()?)));
         let client = client.map_err(|error| to_python(&error))?;
-        Ok(Self { client: Arc::new(client), process: std::process::id() })
+        Ok(Self { client: Arc::new(client), process: runtime::process() })
     }
 
     #[getter]
@@ -116,7 +116,7 @@ impl DeviceClient {
 
     #[getter]
     fn connected(&self) -> bool {
-        self.process == std::process::id() && self.client.is_connected()
+        self.process == runtime::process() && self.client.is_connected()
     }
 
     /// (name, number) of each counter.
@@ -156,16 +156,64 @@ impl DeviceClient {
         Ok(self.operation(move |client| async move { client.update_token(token, timeout).await }))
     }
 
-    fn send_telemetry(
+    /// Send a message; `unusual` is what the writer asks.
+    fn send_message(
         &self,
-        message_properties: Vec<(String, String)>,
-        payload: &[u8],
+        message: &Bound<'_, PyAny>,
+        writer: &MessageWriter,
+        unusual: &Bound<'_, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
-        let pairs = message_properties.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let (encoded, payload, timeout) =
-            (properties::encode(pairs), Bytes::copy_from_slice(payload), limit(timeout)?);
-        Ok(self.operation(|client| client.send_telemetry(&encoded, payload, timeout)))
+        let ((properties, payload), timeout) = (writer.write(message, unusual)?, limit(timeout)?);
+        Ok(self.operation(|client| client.send_telemetry(&properties, payload, timeout)).on(Threads::None))
+    }
+
+    /// Send one of many, of which the session is told by `release`; and whether that is to be called, as this is the
+    /// first.
+    fn send_message_with_others(
+        &self,
+        message: &Bound<'_, PyAny>,
+        writer: &MessageWriter,
+        unusual: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<(Operation, bool)> {
+        let ((properties, payload), timeout) = (writer.write(message, unusual)?, limit(timeout)?);
+        let was_holding = self.client.is_holding();
+        let operation =
+            self.operation(|client| client.send_telemetry_with_others(&properties, payload, timeout));
+        Ok((operation.on(Threads::None), !was_holding && self.client.is_holding()))
+    }
+
+    /// Tell the session of the messages that were held.
+    fn release(&self) {
+        self.client.release();
+    }
+
+    /// Send many; all are written before the first is sent. A list with None or an error's parts for each.
+    fn send_messages(
+        &self,
+        messages: Vec<Bound<'_, PyAny>>,
+        writer: &MessageWriter,
+        unusual: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Operation> {
+        let written =
+            messages.iter().map(|message| writer.write(message, unusual)).collect::<PyResult<Vec<_>>>()?;
+        let timeout = limit(timeout)?;
+        let operation = self.operation(|client| {
+            let send =
+                |(properties, payload): (String, _)| client.send_telemetry(&properties, payload, timeout);
+            let sending: Vec<_> = written.into_iter().map(send).collect();
+            async move {
+                let mut outcomes = Vec::with_capacity(sending.len());
+                // They are on their way together: waiting for one after another takes as long as for the last.
+                for sent in sending {
+                    outcomes.push(sent.await);
+                }
+                Ok(Outcomes(outcomes))
+            }
+        });
+        Ok(operation.on(Threads::None))
     }
 
     /// Wait until what the outbox has accepted has left it.

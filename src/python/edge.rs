@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 use super::errors::to_python;
 use super::operation::Operation;
+use super::runtime;
 use crate::device::Workload;
 
 /// The workload API as one module uses it; see `crate::device::Workload`. Operations give texts as bytes.
@@ -29,13 +30,13 @@ impl EdgeWorkload {
     /// The CA certificates to trust.
     fn trust_bundle(&self) -> Operation {
         let workload = self.0.clone();
-        Operation::new(std::process::id(), async move { workload.trust_bundle().await.map(Bytes::from) })
+        Operation::new(runtime::process(), async move { workload.trust_bundle().await.map(Bytes::from) })
     }
 
     /// The signature over a text.
     fn sign(&self, text: String) -> Operation {
         let workload = self.0.clone();
-        Operation::new(std::process::id(), async move { workload.sign(&text).await.map(Bytes::from) })
+        Operation::new(runtime::process(), async move { workload.sign(&text).await.map(Bytes::from) })
     }
 }
 

@@ -14,6 +14,7 @@ use super::errors;
 use super::messages::bearer;
 use super::operation::Operation;
 use super::roots::default_roots;
+use super::runtime;
 use super::service::{credentials, seconds};
 use crate::clock::Clock;
 use crate::service::amqp::Endpoint;
@@ -117,7 +118,7 @@ impl EventReader {
         }
         let options = EventOptions { start, partitions, consumer_group, prefetch };
         let reader = Arc::new(events::EventReader::new(source, options));
-        Ok(Self { reader, process: std::process::id() })
+        Ok(Self { reader, process: runtime::process() })
     }
 }
 

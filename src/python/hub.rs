@@ -32,7 +32,7 @@ struct Running {
 
 impl Running {
     fn is_elsewhere(&self) -> bool {
-        self.process != std::process::id()
+        self.process != runtime::process()
     }
 }
 
@@ -100,7 +100,7 @@ impl Hub {
         let runtime = OwnRuntime::start()?;
         let hub = wait(py, runtime.spawn(CoreHub::start(options))?)?;
         let hub = Arc::new(hub.map_err(|error| errors::to_python(&error))?);
-        Ok(Self(Mutex::new(Some(Running { hub, runtime, process: std::process::id() }))))
+        Ok(Self(Mutex::new(Some(Running { hub, runtime, process: runtime::process() }))))
     }
 
     /// How to reach the hub, as JSON.

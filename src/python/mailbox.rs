@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 
@@ -69,18 +70,18 @@ impl Mailbox {
     }
 
     fn settle(&self, py: Python<'_>, future: &Bound<'_, PyAny>, outcome: Result<Answer>) -> PyResult<()> {
-        // Its task may have been cancelled meanwhile.
-        if future.call_method0("done")?.is_truthy()? {
-            return Ok(());
-        }
-        match outcome {
-            Ok(answer) => future.call_method1("set_result", (answer,))?,
+        let settled = match outcome {
+            Ok(answer) => future.call_method1(intern!(py, "set_result"), (answer,)),
             Err(error) => {
                 let error = self.public_error.call1(py, (to_python(&error).into_value(py),))?;
-                future.call_method1("set_exception", (error,))?
+                future.call_method1(intern!(py, "set_exception"), (error,))
             }
         };
-        Ok(())
+        match settled {
+            // Its task has been cancelled meanwhile.
+            Err(_) if future.call_method0(intern!(py, "done"))?.is_truthy()? => Ok(()),
+            settled => settled.map(drop),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, 
 use super::answers::Outcomes;
 use super::operation::Operation;
 use super::roots::default_roots;
+use super::runtime;
 use super::service::{credentials, seconds};
 use crate::clock::Clock;
 use crate::service::amqp::{self, BearerToken, Endpoint, OutgoingMessage};
@@ -45,7 +46,7 @@ impl MessageSender {
         let sender = Arc::clone(&self.0);
         let sending = async move { sender.send(message, token, limit).await };
         // After a fork the child's connection is its own: an operation may begin in any process.
-        Ok(Operation::new(std::process::id(), sending))
+        Ok(Operation::new(runtime::process(), sending))
     }
 
     /// Send messages without waiting between them; a list with None or an error's parts for each.
@@ -59,13 +60,13 @@ impl MessageSender {
         let messages = messages.iter().map(outgoing).collect::<PyResult<Vec<_>>>()?;
         let (token, limit, sender) = (token.map(bearer), seconds(limit)?, Arc::clone(&self.0));
         let sending = async move { Ok(Outcomes(sender.send_all(messages, token, limit).await)) };
-        Ok(Operation::new(std::process::id(), sending))
+        Ok(Operation::new(runtime::process(), sending))
     }
 
     /// End the connection; a message afterwards opens a new one.
     fn close(&self) -> Operation {
         let sender = Arc::clone(&self.0);
-        Operation::new(std::process::id(), async move {
+        Operation::new(runtime::process(), async move {
             sender.close().await;
             Ok(())
         })

@@ -14,6 +14,7 @@ mod model_reader;
 mod operation;
 mod options;
 mod outbox;
+mod outgoing;
 mod provisioning;
 mod queues;
 mod roots;
@@ -37,6 +38,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     operation::register(module)?;
     options::register(module)?;
     outbox::register(module)?;
+    outgoing::register(module)?;
     provisioning::register(module)?;
     queues::register(module)?;
     runtime::register(module)?;

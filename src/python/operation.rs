@@ -4,14 +4,14 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use super::answers::Answer;
 use super::errors::to_python;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Slot};
 use super::runtime::{self, Threads};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -66,7 +66,7 @@ impl Operation {
 
     fn take(&self) -> PyResult<Running> {
         let refuse = |text: &str| to_python(&Error::new(ErrorKind::ShutDown, text));
-        if self.process != std::process::id() {
+        if self.process != runtime::process() {
             return Err(refuse("this client was made before a fork; make a new one in the child process"));
         }
         self.future.lock().take().ok_or_else(|| refuse("this operation has been run already"))
@@ -83,6 +83,11 @@ impl Operation {
     /// Run it, and give the outcome to a future of the mailbox's event loop.
     fn start(&self, mailbox: &Mailbox, outcome: Py<PyAny>) -> PyResult<()> {
         let (running, slot, pending) = (self.take()?, mailbox.slot(), self.future.clone());
+        if self.threads == Threads::None {
+            *pending.lock() = Some(running);
+            Arc::new(Started { pending, slot, outcome: Mutex::new(Some(outcome)) }).wake();
+            return Ok(());
+        }
         let runtime = runtime::of(self.threads).map_err(|error| to_python(&error))?;
         *pending.lock() = Some(running);
         let task = runtime.spawn(async move {
@@ -99,6 +104,24 @@ impl Operation {
         *self.future.lock() = None;
         if let Some(task) = self.started.lock().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
+        }
+    }
+}
+
+/// An operation without threads of its own: whoever wakes it goes on with it, there and then.
+struct Started {
+    pending: Pending,
+    slot: Slot,
+    outcome: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Wake for Started {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        let Poll::Ready(Some(result)) = self.pending.poll(&mut Context::from_waker(&waker)) else { return };
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(outcome) = outcome {
+            self.slot.put_outcome(outcome, result);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::errors::to_python;
 use super::operation::Operation;
 use super::options::{Certificate, ProxyOptions, SharedAccessKey, identity, key, limit, proxy};
 use super::roots::default_roots;
+use super::runtime;
 use crate::error::Result;
 use crate::provisioning::{Attestation, Client, Options};
 use crate::tls::{Roots, cipher_suites};
@@ -69,7 +70,7 @@ impl ProvisioningClient {
     fn new(py: Python<'_>, options: ProvisioningOptions) -> PyResult<Self> {
         let client = options.into_core(default_roots(py)).and_then(Client::new);
         let client = client.map_err(|error| to_python(&error))?;
-        Ok(Self { client: Arc::new(client), process: std::process::id() })
+        Ok(Self { client: Arc::new(client), process: runtime::process() })
     }
 
     /// Register with this payload, which is JSON; the service's last answer, JSON too. Seconds; None waits without end.

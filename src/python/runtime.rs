@@ -3,7 +3,7 @@
 //! There are two, started at first use. What goes on between calls (the connections of devices, all of asyncio) runs on
 //! the worker's, which has a thread of its own. What goes on only while somebody waits (the requests of blocking service
 //! clients) runs on the callers', which has none: the threads that wait drive it, so a call is not handed to another
-//! thread and back. A fork is noticed by the process id: the child starts new ones.
+//! thread and back. A forked child starts new ones.
 //! A waiting thread is detached from the interpreter; the main thread looks for signals every 100 ms, so
 //! Ctrl-C ends every blocking call. No tokio thread ever touches Python. Once the interpreter is
 //! finishing, threads that wait stay parked: a daemon thread that came back then would be killed inside
@@ -11,12 +11,14 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +38,23 @@ pub(super) enum Threads {
     Worker,
     /// Those that wait. While none does, nothing happens.
     Callers,
+    /// None of their own: for what needs no timer and no connection, and only waits for something that other threads
+    /// bring. Whoever brings it runs what is left to do.
+    None,
+}
+
+/// How many forks lie between the program's start and this process.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Which process this is, as told by the forks since the program's start: asking the system takes longer.
+pub(super) fn process() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Called in a forked child.
+#[pyfunction]
+fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// A runtime, which lives as long as its process.
@@ -56,11 +75,11 @@ pub(super) fn handle() -> Result<Handle> {
 /// The runtime of these threads in this process, started now if need be.
 pub(super) fn of(threads: Threads) -> Result<&'static Runtime> {
     let (slot, mut builder) = match threads {
-        Threads::Worker => (&WORKER, Builder::new_multi_thread()),
+        Threads::Worker | Threads::None => (&WORKER, Builder::new_multi_thread()),
         Threads::Callers => (&CALLERS, Builder::new_current_thread()),
     };
     let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let process = std::process::id();
+    let process = process();
     if let Some(mine) = slot.as_ref().filter(|mine| mine.process == process) {
         return Ok(mine.runtime);
     }
@@ -81,7 +100,7 @@ pub(super) fn of(threads: Threads) -> Result<&'static Runtime> {
 /// Let connections that were given up end now, and not when somebody waits again.
 pub(super) fn settle_callers() {
     let slot = CALLERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mine = slot.as_ref().filter(|mine| mine.process == std::process::id()).map(|mine| mine.runtime);
+    let mine = slot.as_ref().filter(|mine| mine.process == process()).map(|mine| mine.runtime);
     drop(slot);
     if let Some(runtime) = mine {
         runtime.block_on(async {
@@ -99,25 +118,60 @@ pub(super) fn block_on<T: Send>(
     threads: Threads,
     future: impl Future<Output = T> + Send,
 ) -> PyResult<T> {
-    let runtime = of(threads).map_err(|error| super::errors::to_python(&error))?;
     let main_thread = on_main_thread(py)?;
+    let runtime = match threads {
+        Threads::None => None,
+        threads => Some(of(threads).map_err(|error| super::errors::to_python(&error))?),
+    };
     py.detach(move || {
         let mut future = pin!(future);
-        if !main_thread {
-            let value = runtime.block_on(future);
-            while FINISHING.load(Ordering::Acquire) {
-                std::thread::park();
-            }
-            return Ok(value);
-        }
         loop {
-            let slice = async { tokio::time::timeout(SIGNAL_INTERVAL, future.as_mut()).await };
-            match runtime.block_on(slice) {
-                Ok(value) => return Ok(value),
-                Err(_) => Python::attach(signals)?,
+            // A slice of time, after which signals are looked for; without end elsewhere than on the main thread.
+            let slice = main_thread.then_some(SIGNAL_INTERVAL);
+            let value = match (runtime, slice) {
+                (None, slice) => park_on(future.as_mut(), slice),
+                (Some(runtime), None) => Some(runtime.block_on(future.as_mut())),
+                (Some(runtime), Some(slice)) => {
+                    runtime.block_on(async { tokio::time::timeout(slice, future.as_mut()).await.ok() })
+                }
+            };
+            match value {
+                Some(value) if main_thread => return Ok(value),
+                Some(value) => {
+                    while FINISHING.load(Ordering::Acquire) {
+                        std::thread::park();
+                    }
+                    return Ok(value);
+                }
+                None => Python::attach(signals)?,
             }
         }
     })
+}
+
+/// Wait on this thread alone for a future that others complete; None after this time.
+fn park_on<T>(mut future: Pin<&mut impl Future<Output = T>>, limit: Option<Duration>) -> Option<T> {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let end = limit.map(|limit| Instant::now() + limit);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(value);
+        }
+        match end.map(|end| end.saturating_duration_since(Instant::now())) {
+            None => std::thread::park(),
+            Some(Duration::ZERO) => return None,
+            Some(left) => std::thread::park_timeout(left),
+        }
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 fn signals(py: Python<'_>) -> PyResult<()> {
@@ -129,7 +183,7 @@ fn on_main_thread(py: Python<'_>) -> PyResult<bool> {
     thread_local! {
         static KNOWN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
     }
-    let process = std::process::id();
+    let process = process();
     if let Some((_, main)) = KNOWN.get().filter(|(known, _)| *known == process) {
         return Ok(main);
     }
@@ -147,7 +201,12 @@ fn finish() {
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let finish = wrap_pyfunction!(finish, module)?;
-    module.py().import("atexit")?.call_method1("register", (finish,))?;
+    let py = module.py();
+    py.import("atexit")?.call_method1("register", (wrap_pyfunction!(finish, module)?,))?;
+    // Not there where processes don't fork.
+    if let Ok(at_fork) = py.import("os")?.getattr("register_at_fork") {
+        let in_child = [("after_in_child", wrap_pyfunction!(forked, module)?)].into_py_dict(py)?;
+        at_fork.call((), Some(&in_child))?;
+    }
     Ok(())
 }

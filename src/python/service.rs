@@ -89,7 +89,7 @@ impl ServiceTransport {
         let transport = Arc::clone(&self.transport);
         let sending = async move { transport.request(request, repeatable, limit, retry).await };
         // After a fork the child's pool is its own: an operation may begin in any process.
-        Ok(Operation::new(std::process::id(), sending).on(self.threads))
+        Ok(Operation::new(runtime::process(), sending).on(self.threads))
     }
 
     /// End the connections; a request afterwards opens new ones.

@@ -90,13 +90,9 @@ def wait(operation: Operation, sentences: Sentences = _NO_OTHERS) -> Any:
         return operation.wait()
 
 
-def outcome(operation: Operation) -> Exception | None:
-    """Wait for an operation of the core; what it failed with, or None."""
-    try:
-        operation.wait()
-    except CoreError as error:
-        return public_error(error)
-    return None
+def outcomes(results: list[tuple[str, str, list[str]] | None]) -> list[Exception | None]:
+    """What users get for each of many: None if it was done, else the exception that doing it alone would raise."""
+    return [None if parts is None else public_error(CoreError(*parts)) for parts in results]
 
 
 def public_error(error: CoreError, sentences: Sentences = _NO_OTHERS) -> Exception:

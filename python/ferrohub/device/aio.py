@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from ferrohub._frames import one_frame, one_frame_async
+from ferrohub._event_loops import cancel
+from ferrohub._frames import one_frame, one_frame_async, shortened
 from ferrohub.device import _json, base, loops, received
+from ferrohub.device._errors import outcomes
 from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
 from ferrohub.device.exceptions import OperationTimeout, ShutDownError
 
@@ -49,12 +51,12 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
 
     def _loop(self) -> loops.Loop:
         loop = loops.running()
-        if self._handlers is not None:
+        if self._handlers is not None and self._home is not loop:
             self._settle(loop, self._handlers)
         return loop
 
-    async def _run(self, operation: Operation) -> Any:
-        return await self._loop().run(operation)
+    def _run(self, operation: Operation) -> Coroutine[Any, Any, Any]:
+        return self._loop().run(operation)
 
     async def __aenter__(self: Client) -> Client:
         return self
@@ -85,12 +87,30 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         """Show the hub another token from now on."""
         await self._run(self._token_operation(sastoken, self._seconds(timeout)))
 
-    @one_frame_async
     async def send_message(
         self, message: Message | str | bytes | float | None, timeout: float | None = base.SEND_TIMEOUT
     ) -> None:
         """Send telemetry; done when the hub has it. Messages go out in the order of the calls."""
-        await self._run(self._message_operation(message, timeout))
+        # Without what other calls are made of: this is where programs spend their time (docs/performance.md).
+        operation = outcome = None
+        try:
+            operation = self._telemetry(message, timeout)
+            outcome = self._loop().start(operation)
+            await outcome
+        except asyncio.CancelledError as error:
+            if operation is not None and outcome is not None:
+                cancel(operation, outcome)
+            raise shortened(error)  # noqa: B904 - it is the same one
+        except BaseException as error:  # noqa: BLE001 - it is raised again
+            raise shortened(error)  # noqa: B904 - it is the same one
+
+    def _telemetry(self, message: Any, timeout: float | None) -> Operation:
+        """One message of those that are sent in this turn of the loop; they leave at its end, together."""
+        seconds = timeout if self._operation_timeout is None else self._seconds(timeout)
+        operation, is_first = self._core.send_message_with_others(message, base.WRITER, base.checked_telemetry, seconds)
+        if is_first:
+            asyncio.get_running_loop().call_soon(self._core.release)
+        return operation
 
     @one_frame
     def submit(
@@ -101,7 +121,8 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         Raises ValueError and ClientError for what can't be sent, RuntimeError without a running loop; the future has
         the other errors of `send_message`. Cancelled, what was not sent is not sent.
         """
-        return self._loop().submit(self._message_operation(message, timeout))
+        loop = self._loop()
+        return loop.submit(self._telemetry(message, timeout))
 
     @one_frame_async
     async def send_messages(
@@ -114,14 +135,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         An outcome is None if the hub has the message, else the exception that `send_message` would have raised: look
         at each.
         """
-        loop = self._loop()
-        futures = [loop.submit(operation) for operation in self._message_operations(messages, timeout)]
-        try:
-            await asyncio.wait(futures) if futures else None
-        finally:
-            # Cancelled, nobody looks at the outcomes that are there.
-            outcomes = [None if future.cancel() else future.exception() for future in futures]
-        return [_as_exception(outcome) for outcome in outcomes]
+        return outcomes(await self._run(self._messages_operation(messages, timeout)))
 
     @one_frame_async
     async def flush(self, timeout: float | None = base.SEND_TIMEOUT) -> None:
@@ -217,11 +231,6 @@ class _Items:
             return await self._client._receive(self._kind, None, None)
         except ShutDownError:
             raise StopAsyncIteration from None
-
-
-def _as_exception(error: BaseException | None) -> Exception | None:
-    # Futures of operations end with exceptions of the core, and with nothing worse.
-    return error if isinstance(error, Exception) else None
 
 
 class IoTHubDeviceClient(GenericIoTHubClient, AbstractIoTHubDeviceClient):

@@ -9,11 +9,12 @@ import sys
 import warnings
 
 from ferrohub._frames import one_frame
+from ferrohub._native import MessageWriter
 from ferrohub.device import _json, exceptions
 from ferrohub.device import internal_exceptions as internal
 from ferrohub.device.abstract_clients import AbstractIoTHubClient
 from ferrohub.device.constant import TELEMETRY_MESSAGE_SIZE_LIMIT
-from ferrohub.device.message import Message, payload, properties
+from ferrohub.device.message import SYSTEM_PROPERTIES, Message, payload, properties
 from ferrohub.device.methods import MethodResponse
 from ferrohub.device.received import MODELS
 
@@ -106,6 +107,25 @@ def _in_its_form(write: Callable[[Any], Written], value: Any) -> Written:
         raise exceptions.ClientError(f"Unexpected failure: {error}") from error
 
 
+WRITER = MessageWriter(Message, list(SYSTEM_PROPERTIES.items()), TELEMETRY_MESSAGE_SIZE_LIMIT)
+
+
+def _checked(message: Any, what: str = "message") -> tuple[list[tuple[str, str]], bytes]:
+    """Properties and payload of a message that the writer leaves to Python.
+
+    Raises ValueError if it is too large, ClientError if it has no form.
+    """
+    if not isinstance(message, Message):
+        message = Message(message)
+    if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
+        raise ValueError(f"Size of {what} can not exceed 256 KB.")
+    return _in_its_form(properties, message), _in_its_form(payload, message.data)
+
+
+def checked_telemetry(message: Any) -> tuple[list[tuple[str, str]], bytes]:
+    return _checked(message, "telemetry message")
+
+
 class GenericIoTHubClient(AbstractIoTHubClient):
     """What clients of devices and modules have in common."""
 
@@ -183,27 +203,17 @@ class GenericIoTHubClient(AbstractIoTHubClient):
         "method", "`handler(request)`: called with calls of direct methods; answer with `send_method_response`."
     )
 
-    def _checked(self, message: Any, what: str = "telemetry message") -> tuple[list[tuple[str, str]], bytes]:
-        """Properties and payload of a message. Raises ValueError if it is too large, ClientError if it has no form."""
-        if not isinstance(message, Message):
-            message = Message(message)
-        if message.get_size() > TELEMETRY_MESSAGE_SIZE_LIMIT:
-            raise ValueError(f"Size of {what} can not exceed 256 KB.")
-        return _in_its_form(properties, message), _in_its_form(payload, message.data)
-
     def _message_operation(self, message: Any, timeout: float | None) -> Operation:
-        return self._core.send_telemetry(*self._checked(message), self._seconds(timeout))
+        return self._core.send_message(message, WRITER, checked_telemetry, self._seconds(timeout))
 
-    def _message_operations(self, messages: Iterable[Any], timeout: float | None) -> list[Operation]:
-        """All are checked before the first is sent."""
-        wire, seconds = [self._checked(message) for message in messages], self._seconds(timeout)
-        return [self._core.send_telemetry(*one, seconds) for one in wire]
+    def _messages_operation(self, messages: Iterable[Any], timeout: float | None) -> Operation:
+        return self._core.send_messages(list(messages), WRITER, checked_telemetry, self._seconds(timeout))
 
     def _output_operation(self, message: Any, output_name: str, timeout: float | None) -> Operation:
         if not isinstance(message, Message):
             message = Message(message)
         message.output_name = output_name
-        return self._core.send_telemetry(*self._checked(message, "message"), self._seconds(timeout))
+        return self._core.send_message(message, WRITER, _checked, self._seconds(timeout))
 
     def _response_operation(self, response: MethodResponse, timeout: float | None) -> Operation:
         body = _in_its_form(_json.write, response.payload)

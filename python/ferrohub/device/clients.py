@@ -10,7 +10,7 @@ import contextlib
 
 from ferrohub._frames import one_frame
 from ferrohub.device import _json, base, received
-from ferrohub.device._errors import outcome, wait
+from ferrohub.device._errors import outcomes, wait
 from ferrohub.device.abstract_clients import AbstractIoTHubDeviceClient, AbstractIoTHubModuleClient
 from ferrohub.device.exceptions import OperationTimeout, ShutDownError
 
@@ -99,7 +99,7 @@ class GenericIoTHubClient(base.GenericIoTHubClient):
         An outcome is None if the hub has the message, else the exception that `send_message` would have raised: look
         at each. Messages go out in their order.
         """
-        return [outcome(operation) for operation in self._message_operations(messages, timeout)]
+        return outcomes(wait(self._messages_operation(messages, timeout)))
 
     @one_frame
     def flush(self, timeout: float | None = base.SEND_TIMEOUT) -> None:

@@ -128,6 +128,8 @@ async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]])
 
 
 _loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Loop] = weakref.WeakKeyDictionary()
+# The one that was asked for last: nearly always there is only one, and it is found sooner here.
+_last: tuple[weakref.ref[asyncio.AbstractEventLoop], weakref.ref[Loop]] | None = None
 
 
 def _running() -> asyncio.AbstractEventLoop | None:
@@ -138,10 +140,16 @@ def _running() -> asyncio.AbstractEventLoop | None:
 
 def running() -> Loop:
     """What the core has to tell the running event loop. Raises RuntimeError if none runs."""
-    loop = asyncio.get_running_loop()
+    global _last  # noqa: PLW0603 - a cache
+    loop, last = asyncio.get_running_loop(), _last
+    if last is not None and last[0]() is loop:
+        found = last[1]()
+        if found is not None:
+            return found
     found = _loops.get(loop)
     if found is None:
         found = _loops[loop] = Loop(loop)
+    _last = weakref.ref(loop), weakref.ref(found)
     return found
 
 

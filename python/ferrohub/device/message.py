@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 # system property on the wire -> attribute, in wire order
-_SYSTEM_PROPERTIES = {
+SYSTEM_PROPERTIES = {
     "$.on": "output_name",
     "$.mid": "message_id",
     "$.cid": "correlation_id",
     "$.uid": "user_id",
     "$.ct": "content_type",
     "$.ce": "content_encoding",
-    "$.ifid": "iothub_interface_id",
+    "$.ifid": "_iothub_interface_id",
     "$.exp": "expiry_time_utc",
 }
 
@@ -94,7 +94,7 @@ def properties(message: Message) -> list[tuple[str, str]]:
     Raises ValueError if two custom properties have the same name as text.
     """
     pairs = []
-    for key, attribute in _SYSTEM_PROPERTIES.items():
+    for key, attribute in SYSTEM_PROPERTIES.items():
         value = getattr(message, attribute)
         if value:
             pairs.append((key, _text(value)))
