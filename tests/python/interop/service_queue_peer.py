@@ -74,12 +74,12 @@ def read_with_uamqp(hub: Hub, way: str) -> None:
         transport_type=transport,
     )
     with uamqp.ReceiveClient(hub.source, auth=auth, auto_complete=False, prefetch=10) as client:
-        first = True
+        outcome = "released"
         while batch := client.receive_message_batch(timeout=SILENCE * 1000):
             for message in batch:
-                tell("released" if first else "accepted", message, list(message.get_data()))
-                (message.release if first else message.accept)()
-                first = False
+                tell(outcome, message, list(message.get_data()))
+                (message.release if outcome == "released" else message.accept)()
+                outcome = "accepted"
 
 
 def read_with_pyamqp(hub: Hub, way: str) -> None:
@@ -106,18 +106,12 @@ def read_with_pyamqp(hub: Hub, way: str) -> None:
         link_credit=10,
     )
 
-    first = True
-
-    def received(frame: Any, message: Any) -> None:
-        nonlocal first
-        outcome = "released" if first else "accepted"
-        tell(outcome, message, message.data)
-        client.settle_messages(frame[1], frame[2], outcome)
-        first = False
-
     with client:
-        while client.receive_message_batch(timeout=SILENCE, on_message_received=received):
-            pass
+        outcome = "released"
+        for frame, message in client.receive_messages_iter(timeout=SILENCE):
+            tell(outcome, message, message.data)
+            client.settle_messages(frame[1], frame[2], outcome)
+            outcome = "accepted"
 
 
 def main(peer: str, way: str, host: str, port: str, *rest: str) -> None:

@@ -17,7 +17,7 @@ from support import official_python, run
 
 pytestmark = pytest.mark.timeout(120)
 PEER = Path(__file__).parent / "service_queue_peer.py"
-PEERS = ["uamqp tcp", "uamqp websocket"]
+PEERS = ["uamqp tcp", "uamqp websocket", "pyamqp tcp", "pyamqp websocket"]
 MESSAGES = 3
 
 
