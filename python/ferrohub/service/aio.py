@@ -30,7 +30,6 @@ from ferrohub.service.messages import outcomes
 from ferrohub.service.notifications import FEEDBACK, FILE_NOTIFICATIONS, AsyncNotifications
 from ferrohub.service.registry_manager import AnyRegistryManager
 from ferrohub.service.response import Response
-from ferrohub.service.retry import checked_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,9 +224,8 @@ class IoTHubRegistryManager(AnyRegistryManager, AsyncManager):
         return self._notifications(FILE_NOTIFICATIONS, timeout)
 
     def _notifications(self, queue: Queue[Item], timeout: float | None) -> AsyncNotifications[Item]:
-        limit, messages = None if timeout is None else checked_timeout(timeout), self._messages
-        receiver = messages.receiver(queue.name)
-        return AsyncNotifications(receiver, messages.authorization, queue.read, limit)
+        messages = self._messages
+        return AsyncNotifications(messages.receiver(queue.name), messages.authorization, queue.read, timeout)
 
     async def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""

@@ -11,14 +11,13 @@ https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-read-builtin
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import NamedTuple
 
 from ferrohub._frames import one_frame, one_frame_async
 from ferrohub._native import CoreError, Event
 from ferrohub._native import EventReader as NativeReader
 from ferrohub.service import loops, message_errors
-from ferrohub.service.retry import checked_timeout
+from ferrohub.service.readers import AnyReader, AsyncReader, Reader
 from ferrohub.service.transport_type import TransportType, transport_of
 
 TYPE_CHECKING = False
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ferrohub._native import Operation
     from ferrohub.service.authentication import Authorization
 
     Place = Union[str, int, dt.datetime]
@@ -43,8 +41,6 @@ DEFAULT_PREFETCH = 300
 _EARLIEST_OFFSET = "-1"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _MILLISECOND = dt.timedelta(milliseconds=1)
-_LONGEST_WAIT = 60.0
-"""In seconds: so often a credential is asked whether it has a newer token."""
 
 
 class Options(NamedTuple):
@@ -99,14 +95,10 @@ def _place(kind: str, value: str) -> Place:
     return int(value) if kind == "sequence" else value
 
 
-class AnyEventReader:
+class AnyEventReader(AnyReader):
     """What readers of both kinds have."""
 
-    def __init__(self, reader: NativeReader, authorization: Authorization | None, timeout: float | None) -> None:
-        self._reader = reader
-        self._authorization = authorization
-        self._timeout = None if timeout is None else checked_timeout(timeout)
-        self._closed = False
+    _reader: NativeReader
 
     @classmethod
     @one_frame
@@ -157,22 +149,8 @@ class AnyEventReader:
         """
         return {partition: _place(kind, value) for partition, kind, value in self._reader.position()}
 
-    def _deadline(self) -> float | None:
-        return None if self._timeout is None else time.monotonic() + self._timeout
 
-    def _operation(self, token: tuple[str, int] | None, deadline: float | None) -> tuple[Operation, bool]:
-        """Wait for events, and whether it is the last time. With a credential it is done in pieces: tokens grow old."""
-        limit = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-        last = token is None or (limit is not None and limit <= _LONGEST_WAIT)
-        return self._reader.wait(token, limit if last else _LONGEST_WAIT), last
-
-    def _go_on(self, error: Exception, last: bool) -> None:
-        """Raise the error of a wait, unless it is to be done again or nobody waits any more."""
-        if not self._closed and (last or not isinstance(error, TimeoutError)):
-            raise error from None
-
-
-class EventReader(AnyEventReader):
+class EventReader(AnyEventReader, Reader):
     """An iterator of events, which waits for the next one. Ctrl-C ends the wait; `close` ends the loop.
 
     It may be iterated from several threads: each event comes once. Leaving it to be collected closes it too.
@@ -202,23 +180,8 @@ class EventReader(AnyEventReader):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @one_frame
-    def _wait(self) -> bool:
-        deadline = self._deadline()
-        while not self._closed:
-            token = None if self._authorization is None else self._authorization.bearer()
-            operation, last = self._operation(token, deadline)
-            try:
-                arrived: bool = operation.wait()
-            except CoreError as error:
-                self._go_on(message_errors.from_core(error), last)
-                continue
-            if arrived or last:
-                return arrived
-        return False
 
-
-class AsyncEventReader(AnyEventReader):
+class AsyncEventReader(AnyEventReader, AsyncReader):
     """An asynchronous iterator of events. A task that is cancelled while it waits loses nothing for the next one."""
 
     def __aiter__(self) -> Self:
@@ -244,18 +207,3 @@ class AsyncEventReader(AnyEventReader):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    @one_frame_async
-    async def _wait(self) -> bool:
-        deadline = self._deadline()
-        while not self._closed:
-            token = None if self._authorization is None else await self._authorization.bearer_awaited()
-            operation, last = self._operation(token, deadline)
-            try:
-                arrived: bool = await loops.for_messages().run(operation)
-            except Exception as error:  # noqa: BLE001 - it is raised again, unless it says nothing
-                self._go_on(error, last)
-                continue
-            if arrived or last:
-                return arrived
-        return False

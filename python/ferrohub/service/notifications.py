@@ -20,6 +20,7 @@ from ferrohub._frames import one_frame, one_frame_async
 from ferrohub._native import CoreError
 from ferrohub.service import loops, message_errors
 from ferrohub.service.codecs import decode_datetime
+from ferrohub.service.readers import AnyReader, AsyncReader, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,27 +110,26 @@ FEEDBACK = Queue("feedback", read_feedback)
 FILE_NOTIFICATIONS = Queue("file_notifications", read_file_notification)
 
 
-class AnyNotifications(Generic[Item]):
+class AnyNotifications(AnyReader, Generic[Item]):
     """What readers of both kinds have: the message that is being read, and its items that were not taken yet."""
+
+    _reader: QueueReceiver
 
     def __init__(
         self,
-        receiver: QueueReceiver,
+        reader: QueueReceiver,
         authorization: Authorization,
         read: Callable[[bytes], list[Item]],
         timeout: float | None,
     ) -> None:
-        self._receiver = receiver
-        self._authorization = authorization
+        super().__init__(reader, authorization, timeout)
         self._read = read
-        self._timeout = timeout
         self._message: QueueMessage | None = None
         self._items: deque[Item] = deque()
-        self._closed = False
 
     def _open_message(self) -> None:
         """Take the message that has come, if there is one."""
-        message = self._receiver.take()
+        message = self._reader.take()
         if message is not None:
             self._message = message
             self._items.extend(self._read(message.body))
@@ -144,7 +144,7 @@ class AnyNotifications(Generic[Item]):
         return message.accept() if is_read else message.release()
 
 
-class Notifications(AnyNotifications[Item]):
+class Notifications(AnyNotifications[Item], Reader):
     """What a hub has for back ends, as it comes: an iterator, and a context manager that closes it.
 
     A message, such as a batch of feedback, counts as read when the next step is taken after its last item, or when this
@@ -159,7 +159,7 @@ class Notifications(AnyNotifications[Item]):
         """The next item; waits for it."""
         while not self._items:
             self._settle()
-            if self._closed or not self._wait():
+            if not self._wait():
                 raise StopIteration
             self._open_message()
         return self._items.popleft()
@@ -179,7 +179,7 @@ class Notifications(AnyNotifications[Item]):
     def _close(self, *, failed: bool = False) -> None:
         self._closed = True
         self._settle(failed=failed)
-        self._receiver.close().wait()
+        self._reader.close().wait()
 
     def _settle(self, *, failed: bool = False) -> None:
         operation = self._settling(failed=failed)
@@ -188,17 +188,8 @@ class Notifications(AnyNotifications[Item]):
             with suppress(CoreError):
                 operation.wait()
 
-    def _wait(self) -> bool:
-        try:
-            come: bool = self._receiver.wait(self._authorization.bearer(), self._timeout).wait()
-        except CoreError as error:
-            if self._closed:
-                return False
-            raise message_errors.from_core(error) from None
-        return come
 
-
-class AsyncNotifications(AnyNotifications[Item]):
+class AsyncNotifications(AnyNotifications[Item], AsyncReader):
     """The same for asyncio: an asynchronous iterator and context manager."""
 
     def __aiter__(self) -> Self:
@@ -209,7 +200,7 @@ class AsyncNotifications(AnyNotifications[Item]):
         """The next item; waits for it. A task that is cancelled here loses nothing."""
         while not self._items:
             await self._settle()
-            if self._closed or not await self._wait():
+            if not await self._wait():
                 raise StopAsyncIteration
             self._open_message()
         return self._items.popleft()
@@ -229,7 +220,7 @@ class AsyncNotifications(AnyNotifications[Item]):
     async def _close(self, *, failed: bool = False) -> None:
         self._closed = True
         await self._settle(failed=failed)
-        await loops.for_messages().run(self._receiver.close())
+        await loops.for_messages().run(self._reader.close())
 
     async def _settle(self, *, failed: bool = False) -> None:
         operation = self._settling(failed=failed)
@@ -237,13 +228,3 @@ class AsyncNotifications(AnyNotifications[Item]):
             # If the connection was lost, the hub gives the message again.
             with suppress(message_errors.MessageError):
                 await loops.for_messages().run(operation)
-
-    async def _wait(self) -> bool:
-        token = await self._authorization.bearer_awaited()
-        try:
-            come: bool = await loops.for_messages().run(self._receiver.wait(token, self._timeout))
-        except Exception:
-            if self._closed:
-                return False
-            raise
-        return come

@@ -15,7 +15,6 @@ from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, Ev
 from ferrohub.service.manager import AnyManager, Manager, blocking
 from ferrohub.service.messages import Messages
 from ferrohub.service.notifications import FEEDBACK, FILE_NOTIFICATIONS, Notifications
-from ferrohub.service.retry import checked_timeout
 from ferrohub.service.transport_type import TransportType, transport_of
 
 TYPE_CHECKING = False
@@ -227,8 +226,8 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         return self._notifications(FILE_NOTIFICATIONS, timeout)
 
     def _notifications(self, queue: Queue[Item], timeout: float | None) -> Notifications[Item]:
-        limit = None if timeout is None else checked_timeout(timeout)
-        return Notifications(self._messages.receiver(queue.name), self._messages.authorization, queue.read, limit)
+        messages = self._messages
+        return Notifications(messages.receiver(queue.name), messages.authorization, queue.read, timeout)
 
     def close(self) -> None:
         """End the connections; a call afterwards opens new ones."""
