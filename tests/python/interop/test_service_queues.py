@@ -5,6 +5,7 @@ what they give back comes again.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,21 @@ def test_a_peer_reads_notifications_of_files(peer: str) -> None:
         assert set(names) == {f"d/{number}.txt" for number in range(MESSAGES)}
         assert {message["body"]["blobSizeInBytes"] for message in told} == {5}
         assert told[0]["body"]["blobUri"] == f"https://localhost:{hub.port}/uploads/{names[0]}"
+
+
+@pytest.mark.parametrize("package", ["ours", "official"])
+def test_a_package_settles_feedback_over_rest(package: str) -> None:
+    python = official_python() if package == "official" else Path(sys.executable)
+    program = Path(__file__).parent / "feedback_program.py"
+    with LocalHub(limits={"feedback_seconds": 0}) as hub:
+        registry = IoTHubRegistryManager(hub.connection_string)
+        registry.create_device_with_sas("d", "", "", "enabled")
+        registry.send_c2d_message("d", "hello", {"messageId": "m-1", "iothub-ack": "full"})
+        registry.protocol.cloud_to_device_messages.purge_cloud_to_device_message_queue("d")
+        for _ in registry.feedback(timeout=20):
+            break  # It has come; read it is not.
+        ran = run(python, program, hub.connection_string, env={"REQUESTS_CA_BUNDLE": hub.ca_file}, timeout=60)
+    assert ran.code == 0, ran.err
+    batch = [200, "application/vnd.microsoft.iothub.feedback.json", ["m-1"]]
+    told = [json.loads(line) for line in ran.out.splitlines()]
+    assert told == [batch, batch, [204, None, []], ["HttpOperationError", 412]]
