@@ -23,6 +23,10 @@ ON_STANDARD_PORTS = re.sub(r":\d+;", ";", CONNECTION_STRING, count=1)
 """The same hub for AMQP, where azure-iot-hub knows the standard ports only."""
 DEVICE = os.environ.get("BENCH_DEVICE", "")
 """That of the first device, at the broker of this row."""
+EVENT_HUBS = re.sub(r":\d+/;", "/;", os.environ.get("BENCH_EVENT_HUBS", ""), count=1)
+"""The connection string of the hub's events, where azure-eventhub knows the standard ports only."""
+SENDERS = 8
+"""Devices whose events are read, so that all partitions have some."""
 HOST = os.environ.get("BENCH_HOST", "")
 PORT = 8883
 CA_FILE = os.environ.get("BENCH_CA_FILE", "")
@@ -66,7 +70,7 @@ def trusted() -> str:
 def measured(calls: int = CALLS, sent: int = 0) -> Iterator[None]:
     """Print time, CPU time of this process and memory added for so many calls, as a line of JSON.
 
-    `sent`: how many messages the broker must have got from this process, those before the measured ones too.
+    `sent`: how many messages the broker must have got from this process and its driver, also before the measured ones.
     """
     memory, cpu, began = _memory(), _cpu(), time.perf_counter()
     yield

@@ -133,6 +133,7 @@ FLEET = [
     beside_official("connect 1,000 clients, system's roots", "device/connects.py", (1000, 40),
                     rate(10), cpu(1 / 5), memory(1 / 3), at_once=50, trusts_system=True),
 ]  # fmt: skip
+FILLING = python(OURS, "service/filling.py")
 SERVICE = [
     beside_official("get_twin, one after another", "service/one_after_another.py", (8000, 400), rate(20), cpu(1 / 25)),
     beside_official("get_twin, kept open", "service/kept_open.py", (8000, 1200), rate(4), cpu(1 / 6)),
@@ -142,6 +143,8 @@ SERVICE = [
     beside_official("messages to devices, one after another", "service/messages.py", (4000, 4000), rate(1), cpu(1 / 2)),
     Row("messages to devices, 1,000 at once", Side(python(OURS, "service/many_messages.py"), 20000),
         Side(python(OFFICIAL, "service/messages.py"), 4000), "azure-iot-hub", (rate(5), cpu(1 / 5))),
+    Row("events read", Side(python(OURS, "service/events.py"), 100_000, driver=FILLING),
+        Side(python(OFFICIAL, "service/event_hubs.py"), 10_000, driver=FILLING), "azure-eventhub", (rate(5), cpu(1 / 4))),
     beside_official("10,000 twins by query", "service/query.py", (2, 1), rate(8), cpu(1 / 8)),
 ]  # fmt: skip
 START = [

@@ -149,6 +149,7 @@ class Stage:
             "BENCH_HOST": host,
             "BENCH_DEVICE": f"HostName={host};DeviceId=device-000000;SharedAccessKey={KEY}",
             "BENCH_CONNECTION_STRING": self._hub.connection_string,
+            "BENCH_EVENT_HUBS": self._hub.event_hubs_connection_string,
             "BENCH_CALLS": str(max(1, round(side.calls * share))),
             "BENCH_AT_ONCE": str(side.at_once),
             "BENCH_WINDOW": str(side.window),

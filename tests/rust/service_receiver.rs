@@ -27,8 +27,12 @@ const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);
 
 fn inbox(hub: &ScriptedHub) -> MessageReceiver<Queue> {
+    inbox_at(hub, Clock::system())
+}
+
+fn inbox_at(hub: &ScriptedHub, clock: Clock) -> MessageReceiver<Queue> {
     let credentials = Credentials { policy: "service".into(), key: SasKey::from_bytes(b"foobar".to_vec()) };
-    let endpoint = Endpoint::hub(hub.host_name(), false, Some(credentials), hub.roots(), Clock::system());
+    let endpoint = Endpoint::hub(hub.host_name(), false, Some(credentials), hub.roots(), clock);
     MessageReceiver::new(Queue::new(endpoint, "/messages/servicebound/feedback"), PREFETCH)
 }
 
@@ -53,6 +57,8 @@ impl SaslAcceptor for Anyone {
 struct BackEnd {
     connection: ListenerConnectionHandle,
     _session: ListenerSessionHandle,
+    tokens: Receiver,
+    answers: Sender,
     link: Sender,
 }
 
@@ -63,17 +69,19 @@ async fn admit(hub: &ScriptedHub) -> BackEnd {
     let incoming = connection.next_incoming_session().await.unwrap();
     let acceptor = SessionAcceptor::builder().build();
     let mut session = acceptor.accept_incoming_session(incoming, &mut connection).await.unwrap();
-    let (mut tokens, mut answers) = (None, None);
-    loop {
-        let attach = session.next_incoming_attach().await.unwrap();
-        match LinkAcceptor::builder().build().accept_incoming_attach(attach, &mut session).await.unwrap() {
-            LinkEndpoint::Receiver(link) => tokens = Some(link),
-            LinkEndpoint::Sender(link) if answers.is_none() => answers = Some(link),
-            LinkEndpoint::Sender(link) => return BackEnd { connection, _session: session, link },
-        }
-        if let (Some(tokens), Some(answers)) = (&mut tokens, &mut answers) {
-            take_token(tokens, answers).await;
-        }
+    let mut tokens = next_link(&mut session).await.0.unwrap();
+    let mut answers = next_link(&mut session).await.1.unwrap();
+    take_token(&mut tokens, &mut answers).await;
+    let link = next_link(&mut session).await.1.unwrap();
+    BackEnd { connection, _session: session, tokens, answers, link }
+}
+
+/// The next link: one by which the hub receives, or one by which it sends.
+async fn next_link(session: &mut ListenerSessionHandle) -> (Option<Receiver>, Option<Sender>) {
+    let attach = session.next_incoming_attach().await.unwrap();
+    match LinkAcceptor::builder().build().accept_incoming_attach(attach, session).await.unwrap() {
+        LinkEndpoint::Receiver(link) => (Some(link), None),
+        LinkEndpoint::Sender(link) => (None, Some(link)),
     }
 }
 
@@ -95,7 +103,7 @@ impl BackEnd {
     }
 
     async fn close(mut self) {
-        drop(self.link);
+        drop((self.link, self.tokens, self.answers));
         // The client may close it as well.
         let _ = soon("the end", self.connection.close()).await;
     }
@@ -255,6 +263,24 @@ async fn the_hubs_reason_is_told() {
         assert_eq!(refused.kind(), kind);
         assert!(refused.to_string().contains("not for you"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_while_nothing_comes() {
+    let hub = ScriptedHub::start().await;
+    let clock = Clock::manual(1_700_000_000_000);
+    let inbox = inbox_at(&hub, clock.clone());
+    let hub_side = async {
+        let mut back_end = admit(&hub).await;
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(3300));
+            soon("another token", take_token(&mut back_end.tokens, &mut back_end.answers)).await;
+        }
+        drop(back_end.link.send_batchable(data("x")).await.unwrap());
+        back_end
+    };
+    let (_back_end, received) = tokio::join!(hub_side, next(&inbox));
+    assert_eq!(text(&received), "x");
 }
 
 #[tokio::test]
