@@ -1,4 +1,4 @@
-"""Events read with `manager.events()`: those that `service/filling.py` has sent, after they were read once unmeasured."""
+"""Events read with `manager.events()`: what `service/filling.py` has sent, for the second time."""
 
 import datetime as dt
 

@@ -19,7 +19,8 @@ from support import official_python
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured with /proc")
 
-CONSUMER = Path(__file__).parent.parent / "event_hubs_consumer.py"
+PROGRAMS = Path(__file__).parent.parent
+OFFICIAL, OURS = "event_hubs_consumer.py", "events_consumer.py"
 DEVICES, KILLS, MESSAGES = 20, 3, 200_000
 BATCH = 100
 KEPT_MEGABYTES = 128
@@ -30,10 +31,12 @@ KEY = "c2VjcmV0LWtleS1mb3ItdGVzdGluZw=="
 
 
 class Consumer:
-    """The official client in a program of its own, which goes on where the last one was killed."""
+    """A client in a program of its own, which goes on where the last one was killed."""
 
-    def __init__(self, hub: LocalHub, positions: dict[str, int]) -> None:
-        command = [official_python(), CONSUMER, hub.event_hubs_connection_string, hub.ca_file, json.dumps(positions)]
+    def __init__(self, hub: LocalHub, positions: dict[str, int], program: str = OFFICIAL) -> None:
+        python = official_python() if program == OFFICIAL else sys.executable
+        arguments = [hub.event_hubs_connection_string, str(hub.ca_file), json.dumps(positions)]
+        command = [str(python), str(PROGRAMS / program), *arguments]
         self._program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def events(self) -> Any:
@@ -87,13 +90,16 @@ def make_devices(hub: LocalHub) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_a_reader_that_is_killed_reads_every_message_in_the_order_of_its_device(scaled: Callable[[int], int]) -> None:
+@pytest.mark.parametrize("program", [OFFICIAL, OURS])
+def test_a_reader_that_is_killed_reads_every_message_in_the_order_of_its_device(
+    scaled: Callable[[int], int], program: str
+) -> None:
     each = scaled(MESSAGES) // DEVICES
     read: dict[str, list[int]] = {f"d{number}": [] for number in range(DEVICES)}
     positions: dict[str, int] = {}
     with LocalHub(process=True) as hub:
         make_devices(hub)
-        stopped = Consumer(hub, {})
+        stopped = Consumer(hub, {}, program)
         assert resident_megabytes(hub) < KEPT_MEGABYTES
         sending = threading.Thread(target=send_all, args=[hub, each])
         sending.start()
@@ -101,7 +107,7 @@ def test_a_reader_that_is_killed_reads_every_message_in_the_order_of_its_device(
         stopped.stop()
         total, count = each * DEVICES, 0
         for run in range(KILLS + 1):
-            consumer = Consumer(hub, positions)
+            consumer = Consumer(hub, positions, program)
             goal = total if run == KILLS else total * (run + 1) // (KILLS + 1)
             for partition, sequence, device, body in consumer.events():
                 assert sequence == positions.get(partition, -1) + 1
@@ -120,12 +126,13 @@ def test_a_reader_that_is_killed_reads_every_message_in_the_order_of_its_device(
 
 
 @pytest.mark.timeout(600)
-def test_a_reader_that_stops_costs_no_more_than_what_the_hub_keeps(scaled: Callable[[int], int]) -> None:
+@pytest.mark.parametrize("program", [OFFICIAL, OURS])
+def test_a_reader_that_stops_costs_no_more_than_what_the_hub_keeps(scaled: Callable[[int], int], program: str) -> None:
     with LocalHub(process=True, limits={"event_megabytes": 4}) as hub:
         make_devices(hub)
         send_all(hub, WARM_UP)
         before = resident_megabytes(hub)
-        consumer = Consumer(hub, {})
+        consumer = Consumer(hub, {}, program)
         next(consumer.events())
         consumer.stop()
         send_all(hub, scaled(MESSAGES) // DEVICES)
