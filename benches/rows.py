@@ -144,7 +144,7 @@ SERVICE = [
     Row("messages to devices, 1,000 at once", Side(python(OURS, "service/many_messages.py"), 20000),
         Side(python(OFFICIAL, "service/messages.py"), 4000), "azure-iot-hub", (rate(5), cpu(1 / 5))),
     Row("events read", Side(python(OURS, "service/events.py"), 100_000, driver=FILLING),
-        Side(python(OFFICIAL, "service/event_hubs.py"), 10_000, driver=FILLING), "azure-eventhub",
+        Side(python(OFFICIAL, "service/event_hubs.py"), 30_000, driver=FILLING), "azure-eventhub",
         (rate(5), cpu(1 / 4))),
     beside_official("10,000 twins by query", "service/query.py", (2, 1), rate(8), cpu(1 / 8)),
 ]  # fmt: skip
