@@ -241,9 +241,10 @@ impl DeviceClient {
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let (payload, timeout) = (Bytes::copy_from_slice(payload), limit(timeout)?);
-        Ok(self.operation(move |client| async move {
+        let operation = self.operation(move |client| async move {
             client.respond_to_method(&request_id, status, payload, timeout).await
-        }))
+        });
+        Ok(operation.on(Threads::None))
     }
 
     /// Where to upload a file: JSON for JSON.

@@ -93,7 +93,7 @@ impl Mailbox {
     fn new(public_error: Py<PyAny>, drives: bool) -> PyResult<Self> {
         let bell = Bell::new().map_err(pyo3::exceptions::PyOSError::new_err)?;
         let shared = Shared { letters: Mutex::default(), rung: AtomicBool::new(false), bell };
-        let threads = if drives { Threads::Callers } else { Threads::Worker };
+        let threads = if drives { Threads::Callers } else { Threads::None };
         Ok(Self { slot: Slot(Arc::new(shared)), threads, public_error })
     }
 

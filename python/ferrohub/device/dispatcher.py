@@ -6,9 +6,10 @@ One thread waits for news from the core. Handlers run in threads that are there 
 
 from __future__ import annotations
 
-import collections
+import functools
 import itertools
 import os
+import queue
 import threading
 import weakref
 
@@ -27,35 +28,49 @@ IDLE_SECONDS = 10.0
 
 
 class HandlerThreads:
-    """Threads for handlers, started when there is work and none is idle."""
+    """Threads for handlers, started when there is work and none is free."""
 
     def __init__(self) -> None:
-        self._work: collections.deque[Callable[[], None]] = collections.deque()
-        self._condition = threading.Condition()
-        self._threads = self._idle = 0
+        self._work: queue.SimpleQueue[Callable[[], Callable[[], None]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        # Threads that have nothing to do, less the work that waits for one.
+        self._free = 0
 
-    def run(self, work: Callable[[], None]) -> None:
-        """Run it in a thread, as soon as one is free."""
-        with self._condition:
-            self._work.append(work)
-            if self._idle >= len(self._work):
-                self._condition.notify()
-            elif self._threads < MOST_THREADS:
+    def run(self, work: Callable[[], Callable[[], None]]) -> None:
+        """Run it in a thread, as soon as one is free; what it returns is called when the thread is free for more."""
+        with self._lock:
+            self._free -= 1
+            is_missing = self._free < 0 and self._threads < MOST_THREADS
+            if is_missing:
+                self._free += 1
                 self._threads += 1
-                threading.Thread(target=self._serve, name="ferrohub-handler", daemon=True).start()
+        self._work.put(work)
+        if is_missing:
+            threading.Thread(target=self._serve, name="ferrohub-handler", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            with self._condition:
-                self._idle += 1
-                found = self._condition.wait_for(lambda: self._work, IDLE_SECONDS)
-                self._idle -= 1
-                if not found:
-                    self._threads -= 1
+            try:
+                work = self._work.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                if self._is_superfluous():
                     return
-                work = self._work.popleft()
-            work()
-            del work  # an idle thread must not keep a client that is forgotten
+                continue
+            then = work()
+            with self._lock:
+                self._free += 1
+            then()
+            del work, then  # an idle thread must not keep a client that is forgotten
+
+    def _is_superfluous(self) -> bool:
+        """Whether this thread may end: no work is on its way to it."""
+        with self._lock:
+            if self._free <= 0:
+                return False
+            self._free -= 1
+            self._threads -= 1
+            return True
 
 
 class Dispatcher:
@@ -91,7 +106,7 @@ class Dispatcher:
 
     def handle(self, steps: list[Step], done: Done, give_back: GiveBack) -> None:
         """Run handlers in a thread."""
-        self._threads.run(lambda: done(_handle_all(steps)))
+        self._threads.run(lambda: functools.partial(done, _handle_all(steps)))
 
 
 def _handle_all(steps: list[Step]) -> list[BaseException]:

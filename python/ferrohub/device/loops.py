@@ -111,12 +111,15 @@ async def _in_thread(handler: Handler, arguments: Callable[[], tuple[Any, ...]])
         if not ended.done():
             ended.set_result((result, failure))
 
-    def work() -> None:
+    def work() -> Callable[[], None]:
         result, failure = None, None
         try:
             result = handler(*made)
         except BaseException as error:  # noqa: BLE001 - it is told where the handler was called
             failure = error
+        return lambda: tell_loop(result, failure)
+
+    def tell_loop(result: Any, failure: BaseException | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(tell, result, failure)
 
