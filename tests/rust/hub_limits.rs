@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::hub_jobs::schedule;
 use crate::hub_queries::{create, empty_hub};
+use crate::hub_transfers::{ended, export};
 use crate::support::START;
 
 const WRONG: ErrorCode = ErrorCode::ARGUMENT_INVALID;
@@ -95,4 +96,17 @@ async fn so_many_jobs_may_be_active() {
         let error = schedule(&hub, "beyond", body.clone()).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::TOO_MANY_JOBS);
     }
+}
+
+#[tokio::test]
+async fn so_many_transfers_that_have_ended_are_known() {
+    let hub = empty_hub();
+    let mut ids = Vec::new();
+    for _ in 0..101 {
+        ids.push(ended(&hub, export(&hub)).await.id);
+    }
+    let known: Vec<_> = hub.all_transfers().await.unwrap().into_iter().map(|transfer| transfer.id).collect();
+    ids.reverse();
+    assert_eq!(known, ids[..100], "the newest first");
+    assert_eq!(hub.transfer(&ids[100]).await.unwrap_err().code(), ErrorCode::JOB_NOT_FOUND);
 }

@@ -17,7 +17,7 @@ async fn start(hub: &HubState, body: Value) -> Result<Transfer, HubError> {
     hub.start_transfer(serde_json::from_value(body).unwrap()).await
 }
 
-fn export(hub: &HubState) -> Value {
+pub(crate) fn export(hub: &HubState) -> Value {
     json!({ "type": "export", "outputBlobContainerUri": hub.container_uri(HOUR) })
 }
 
@@ -32,7 +32,7 @@ fn with(mut body: Value, key: &str, value: Value) -> Value {
 }
 
 /// The transfer when it has ended.
-async fn ended(hub: &HubState, body: Value) -> Transfer {
+pub(crate) async fn ended(hub: &HubState, body: Value) -> Transfer {
     let begun = start(hub, body).await.unwrap();
     assert_eq!((begun.status, begun.progress), (Status::Enqueued, 0));
     let waiting = async {
