@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 
-from ferrohub._event_loops import EventLoop
 from ferrohub.service import errors, message_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from typing import Callable
 
+    from ferrohub._event_loops import EventLoop
     from ferrohub._native import CoreError
 
     Loops = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EventLoop]
@@ -31,6 +31,10 @@ def for_messages() -> EventLoop:
 
 
 def _of_running(loops: Loops, public_error: Callable[[CoreError], Exception]) -> EventLoop:
+    import asyncio  # slow to import; a program without it does without
+
+    from ferrohub._event_loops import EventLoop
+
     loop = asyncio.get_running_loop()
     found = loops.get(loop)
     if found is None:

@@ -19,7 +19,7 @@ from recorded_requests import RECORDED
 from recording_hub import THREADS, Answer, Recorded, RecordingHub
 
 OFFICIAL = official_calls()
-ITERATORS = {"query", "devices", "events"}
+ITERATORS = {"query", "devices", "events", "feedback", "file_notifications"}
 NOT_COROUTINES = {"from_connection_string", "from_token_credential", "auth", "protocol"}
 
 
