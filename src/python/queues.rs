@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 use super::messages::bearer;
 use super::operation::Operation;
 use super::roots::default_roots;
+use super::runtime;
 use super::service::{credentials, seconds};
 use crate::clock::Clock;
 use crate::service::amqp::{Endpoint, IncomingMessage, MessageReceiver, Queue, Ticket};
@@ -57,7 +58,7 @@ impl QueueReceiver {
             (token.map(bearer), limit.map(seconds).transpose()?, Arc::clone(&self.0));
         let waiting = async move { receiver.wait(token.as_ref(), limit).await };
         // After a fork the child's connection is its own: an operation may begin in any process.
-        Ok(Operation::new(std::process::id(), waiting))
+        Ok(Operation::new(runtime::process(), waiting))
     }
 
     /// The next message, if one has come.
@@ -69,7 +70,7 @@ impl QueueReceiver {
     /// End the connection, and every wait.
     fn close(&self) -> Operation {
         let receiver = Arc::clone(&self.0);
-        Operation::new(std::process::id(), async move {
+        Operation::new(runtime::process(), async move {
             receiver.close().await;
             Ok(())
         })
@@ -87,7 +88,7 @@ impl QueueMessage {
     /// It was read.
     fn accept(&self) -> Operation {
         let ticket = self.ticket();
-        Operation::new(std::process::id(), async move {
+        Operation::new(runtime::process(), async move {
             match ticket {
                 Some(ticket) => ticket.accept().await,
                 None => Ok(()),
@@ -98,7 +99,7 @@ impl QueueMessage {
     /// It is to be given to whoever reads next.
     fn release(&self) -> Operation {
         let ticket = self.ticket();
-        Operation::new(std::process::id(), async move {
+        Operation::new(runtime::process(), async move {
             match ticket {
                 Some(ticket) => ticket.release().await,
                 None => Ok(()),
