@@ -18,8 +18,9 @@ pub use place::{Place, Start};
 pub use source::EventSource;
 
 use self::source::EventHub;
+use super::attached::Attached;
 use super::endpoint::BearerToken;
-use super::receiver::{Attached, IncomingMessage, MessageReceiver, Settlement, Subscription};
+use super::receiver::{IncomingMessage, MessageReceiver, Settlement, Subscription};
 use crate::error::Result;
 
 /// What to read.

@@ -8,9 +8,9 @@ use fe2o3_amqp::types::messaging::{AmqpValue, ApplicationProperties, Body};
 use fe2o3_amqp::types::primitives::{OrderedMap, Symbol, Value};
 use tokio::time::timeout;
 
+use super::super::attached::{Attached, Origin};
 use super::super::connection::HubConnection;
 use super::super::endpoint::{BearerToken, Endpoint};
-use super::super::receiver::{Attached, Origin};
 use super::super::refusal;
 use super::super::requests::Node;
 use crate::auth::SasKey;
