@@ -199,6 +199,26 @@ async fn who_stops_waiting_loses_nothing() {
 }
 
 #[tokio::test]
+async fn waits_that_are_too_short_to_connect_get_there_all_the_same() {
+    let hub = ScriptedHub::start().await;
+    let inbox = inbox(&hub);
+    let greeting = async {
+        let mut back_end = admit(&hub).await;
+        drop(back_end.link.send_batchable(data("hello")).await.unwrap());
+        back_end
+    };
+    let waiting = async {
+        // Not one of them goes on.
+        while timeout(Duration::ZERO, inbox.wait(None, None)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        inbox.take_one()
+    };
+    let (_back_end, received) = tokio::join!(soon("the link", greeting), soon("a message", waiting));
+    assert_eq!(text(&received.unwrap()), "hello");
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_made_again_and_what_was_not_settled_comes_again() {
     let hub = ScriptedHub::start().await;
     let inbox = inbox(&hub);

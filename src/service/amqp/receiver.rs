@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use fe2o3_amqp::types::messaging::{Body, Message};
 use fe2o3_amqp::types::primitives::Value;
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::unconstrained;
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::attached::Attached;
@@ -47,7 +47,7 @@ pub enum Settlement {
 }
 
 /// What to receive from a hub.
-pub trait Subscription: Send + Sync {
+pub trait Subscription: Send + Sync + 'static {
     /// Who settles.
     const SETTLEMENT: Settlement;
 
@@ -100,7 +100,7 @@ pub struct Received {
 /// Receives what a subscription stands for, over a connection that is made when it is first needed, and again whenever it was
 /// lost.
 pub struct MessageReceiver<S> {
-    subscription: S,
+    subscription: Arc<S>,
     /// How many messages a link may have on their way.
     prefetch: u32,
     arrived: Mutex<VecDeque<Received>>,
@@ -113,6 +113,8 @@ pub struct MessageReceiver<S> {
 #[derive(Default)]
 struct State {
     live: Option<Live>,
+    /// The attempt that is being made: it goes on though nobody waits, so that short waits get there too.
+    attempt: JoinSet<Result<Attached>>,
     /// Once it was connected, it tries again.
     was_connected: bool,
     /// Attempts and connections that brought nothing, one after the other.
@@ -140,7 +142,7 @@ impl<S: Subscription> MessageReceiver<S> {
     #[must_use]
     pub fn new(subscription: S, prefetch: u32) -> Self {
         Self {
-            subscription,
+            subscription: Arc::new(subscription),
             prefetch: prefetch.max(1),
             arrived: Mutex::default(),
             state: tokio::sync::Mutex::default(),
@@ -190,7 +192,10 @@ impl<S: Subscription> MessageReceiver<S> {
     /// End the connection. Whoever waits is told.
     pub async fn close(&self) {
         self.closed.send_replace(true);
-        let live = self.state.lock().await.let_go();
+        let mut state = self.state.lock().await;
+        state.attempt.abort_all();
+        let live = state.let_go();
+        drop(state);
         self.arrived().clear();
         if let Some(live) = live {
             live.close().await;
@@ -241,12 +246,14 @@ impl<S: Subscription> MessageReceiver<S> {
         if !usable {
             drop(state.let_go());
             self.trouble().get_or_insert_with(unanswered);
-            if let Some(next) = state.next_attempt {
-                sleep_until(next).await;
+            if state.attempt.is_empty() {
+                if let Some(next) = state.next_attempt {
+                    sleep_until(next).await;
+                }
+                state.attempt.spawn(attempt(Arc::clone(&self.subscription), bearer.cloned()));
             }
-            // Seldom, and large.
-            let attaching = timeout(ATTEMPT, Box::pin(self.subscription.attach(bearer)));
-            let Attached { connection, links } = attaching.await.map_err(|_| unanswered())??;
+            let attached = state.attempt.join_next().await.and_then(Result::ok);
+            let Attached { connection, links } = attached.unwrap_or_else(|| Err(unanswered()))?;
             let link = |receiver| Link { receiver, consumed: self.prefetch, unsettled: Vec::new() };
             let links = links.into_iter().map(link).collect();
             state.live = Some(Live { connection, links, ended: None });
@@ -278,6 +285,11 @@ impl<S: Subscription> MessageReceiver<S> {
 
 fn unanswered() -> Error {
     Error::new(ErrorKind::ConnectionFailed, "the hub does not answer")
+}
+
+async fn attempt<S: Subscription>(subscription: Arc<S>, bearer: Option<BearerToken>) -> Result<Attached> {
+    let attached = timeout(ATTEMPT, subscription.attach(bearer.as_ref())).await;
+    attached.unwrap_or_else(|_| Err(unanswered()))
 }
 
 impl State {
