@@ -81,8 +81,8 @@ class LocalHub(Files, Messages):
                 modules), `modules` (50 of a device), `active_jobs` (1; Azure's larger hubs have 5 or 10),
                 `feedback_seconds` (15; for how long feedback on messages waits for a full batch); and of what devices
                 send, for back ends to read, `events` (500,000), `event_megabytes` (128) and `event_hours` (24).
-            partitions: How many partitions the built-in endpoint of events has: 4, or those of the data file, which can't
-                be changed.
+            partitions: How many partitions the built-in endpoint of events has: 4, or those of the data file, which
+                stay as they are.
             consumer_groups: The consumer groups that may read it, beside `$Default`.
             events: What it tells beside what devices send, as routes of Azure's hubs name it: `twinChangeEvents`,
                 `deviceLifecycleEvents`, `deviceConnectionStateEvents`.

@@ -90,7 +90,7 @@ impl Hub {
             Some(key) => OwnerKey::Given(key),
         };
         let clock = Clock::movable();
-        let sources = events.iter().map(|name| Source::named(name)).collect::<Result<_, _>>();
+        let sources = events.into_iter().map(|name| Source::named(&name)).collect::<Result<_, _>>();
         let sources = sources.map_err(|error| errors::to_python(&error))?;
         let events = EventOptions { partitions, consumer_groups, sources };
         let mut options =

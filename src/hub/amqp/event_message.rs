@@ -50,6 +50,9 @@ pub(super) fn end(partition: usize, hub: &HubState) -> DeliveryAnnotations {
 
 type Annotations = OrderedMap<OwnedKey, Value>;
 
+/// Those of a module with a model and a component.
+const MOST_ANNOTATIONS: usize = 13;
+
 fn annotate(annotations: &mut Annotations, name: &'static str, value: impl Into<Value>) {
     annotations.insert(OwnedKey::from(Symbol::from(name)), value.into());
 }
@@ -57,7 +60,7 @@ fn annotate(annotations: &mut Annotations, name: &'static str, value: impl Into<
 fn annotations(sequence: u64, event: &Event) -> Annotations {
     let sender = &event.sender;
     let enqueued = timestamp(event.enqueued_unix_millis);
-    let mut annotations = Annotations::new();
+    let mut annotations = Annotations::with_capacity(MOST_ANNOTATIONS);
     let mut add = |name, value: Value| annotate(&mut annotations, name, value);
     add("iothub-connection-device-id", sender.id.device.clone().into());
     if let Some(module) = &sender.id.module {

@@ -191,7 +191,8 @@ mod tests {
     use super::*;
 
     fn object(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
+        let Value::Object(object) = value else { panic!("{value} is no object") };
+        object
     }
 
     #[test]

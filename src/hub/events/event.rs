@@ -57,6 +57,7 @@ impl Source {
         Self::ALL[self as usize].2
     }
 
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "so serde calls it")]
     pub(in crate::hub) fn is_telemetry(&self) -> bool {
         *self == Self::Telemetry
     }

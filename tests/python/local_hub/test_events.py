@@ -25,7 +25,7 @@ KEY = "c2VjcmV0LWtleS1mb3ItdGVzdGluZw=="
 
 def read(hub: LocalHub, count: int, **options: Any) -> list[dict[str, Any]]:
     """So many events, with the official client."""
-    command = [official_python(), PROGRAM, hub.event_hubs_connection_string, hub.ca_file, "sync", "tcp"]
+    command = [str(official_python()), str(PROGRAM), hub.event_hubs_connection_string, hub.ca_file, "sync", "tcp"]
     call = json.dumps({"call": "read", "count": count, **options})
     ran = subprocess.run(command, input=call, capture_output=True, text=True, timeout=60, check=True)
     events = json.loads(ran.stdout)
