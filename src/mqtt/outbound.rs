@@ -29,6 +29,8 @@ pub struct Outbound<P> {
     subscriptions: BTreeSet<String>,
     window: usize,
     last_id: u16,
+    /// How many ids have been given, those that were left out too.
+    given: u64,
     earliest_deadline: Option<Instant>,
     paused: bool,
     tally: Tally,
@@ -37,6 +39,8 @@ pub struct Outbound<P> {
 #[derive(Debug)]
 struct InFlight<P> {
     id: u16,
+    /// [`Outbound::given`] when its id was.
+    given: u64,
     /// None once it has its outcome: an answer or a time-out may come before the acknowledgement.
     request: Option<Request<P>>,
 }
@@ -53,6 +57,7 @@ impl<P: PartialEq> Outbound<P> {
             subscriptions: BTreeSet::new(),
             window: window.clamp(1, usize::from(u16::MAX / 2)),
             last_id: 0,
+            given: 0,
             earliest_deadline: None,
             paused: false,
             tally: Tally::default(),
@@ -167,7 +172,7 @@ impl<P: PartialEq> Outbound<P> {
         self.tally.count(|counts| counts.write(&request));
         let id = self.free_id();
         encode(&mut request.operation, id, again, output)?;
-        self.in_flight.push_back(InFlight { id, request: Some(request) });
+        self.in_flight.push_back(InFlight { id, given: self.given, request: Some(request) });
         Ok(())
     }
 
@@ -175,7 +180,11 @@ impl<P: PartialEq> Outbound<P> {
     fn free_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if !self.in_flight.iter().any(|sent| sent.id == self.last_id) {
+            self.given += 1;
+            // Ids are given in turn: one that is in flight comes again after all others only.
+            let oldest = self.in_flight.front().map_or(self.given, |sent| sent.given);
+            let is_first_turn = self.given - oldest < u64::from(u16::MAX);
+            if is_first_turn || !self.in_flight.iter().any(|sent| sent.id == self.last_id) {
                 return self.last_id;
             }
         }
@@ -199,7 +208,7 @@ impl<P: PartialEq> Outbound<P> {
                 }
                 Some(mut request) => {
                     encode(&mut request.operation, sent.id, true, output)?;
-                    self.in_flight.push_back(InFlight { id: sent.id, request: Some(request) });
+                    self.in_flight.push_back(InFlight { request: Some(request), ..sent });
                 }
                 None => {}
             }
