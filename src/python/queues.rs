@@ -13,6 +13,7 @@ use super::roots::default_roots;
 use super::runtime;
 use super::service::{credentials, seconds};
 use crate::clock::Clock;
+use crate::error::Result;
 use crate::service::amqp::{Endpoint, IncomingMessage, MessageReceiver, Queue, Ticket};
 
 /// The hub keeps a message from others for a minute: no more than one is asked for.
@@ -87,30 +88,27 @@ impl QueueMessage {
 
     /// It was read.
     fn accept(&self) -> Operation {
-        let ticket = self.ticket();
-        Operation::new(runtime::process(), async move {
-            match ticket {
-                Some(ticket) => ticket.accept().await,
-                None => Ok(()),
-            }
-        })
+        self.settle(Ticket::accept)
     }
 
     /// It is to be given to whoever reads next.
     fn release(&self) -> Operation {
-        let ticket = self.ticket();
-        Operation::new(runtime::process(), async move {
-            match ticket {
-                Some(ticket) => ticket.release().await,
-                None => Ok(()),
-            }
-        })
+        self.settle(Ticket::release)
     }
 }
 
 impl QueueMessage {
-    fn ticket(&self) -> Option<Ticket> {
-        self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn settle<F>(&self, how: impl FnOnce(Ticket) -> F + Send + 'static) -> Operation
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Operation::new(runtime::process(), async move {
+            match ticket {
+                Some(ticket) => how(ticket).await,
+                None => Ok(()),
+            }
+        })
     }
 }
 
