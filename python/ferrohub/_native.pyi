@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, Final, final
 
+from typing_extensions import TypeAlias
+
 from ferrohub.device.options import ClientOptions
 from ferrohub.provisioning.options import ProvisioningOptions
 from ferrohub.service.retry import RetryPolicy
@@ -36,7 +38,7 @@ __all__ = [
 
 __version__: Final[str]
 
-Unusual = Callable[[Any], tuple[list[tuple[str, str]], bytes]]
+Unusual: TypeAlias = Callable[[Any], tuple[list[tuple[str, str]], bytes]]
 """Gives properties and payload of a message."""
 
 class CoreError(Exception):

@@ -123,6 +123,7 @@ def _checked(message: Any, what: str = "message") -> tuple[list[tuple[str, str]]
 
 
 def checked_telemetry(message: Any) -> tuple[list[tuple[str, str]], bytes]:
+    """A message's properties and payload as they are sent; raises what is wrong with it."""
     return _checked(message, "telemetry message")
 
 
