@@ -66,12 +66,14 @@ impl MessageWriter {
         let [data, custom, input, ack] = beside.map(|name| attributes.get_item(name).ok().flatten());
         let (payload, mut size) = payload(&data?)?;
         for unsent in [input?, ack?] {
-            size += optional_text(&unsent)?.map_or(0, |value| size_of(&value));
+            size += size_of(&text_or_none(&unsent)?);
         }
         let mut pairs = Vec::new();
         for (key, attribute) in &self.system_properties {
-            let value = optional_text(&attributes.get_item(attribute).ok()??)?;
-            pairs.extend(value.filter(|value| !value.is_empty()).map(|value| (key.clone(), value)));
+            let value = text_or_none(&attributes.get_item(attribute).ok()??)?;
+            if !value.is_empty() {
+                pairs.push((key.clone(), value));
+            }
         }
         let system = pairs.len();
         for (key, value) in custom?.cast_exact::<PyDict>().ok()? {
@@ -99,9 +101,9 @@ fn size_of(text: &str) -> usize {
     OBJECT + CHARACTER * text.len()
 }
 
-/// The text of a str, or none for None; None for everything else.
-fn optional_text(value: &Bound<'_, PyAny>) -> Option<Option<String>> {
-    if value.is_none() { Some(None) } else { text(value).map(Some) }
+/// The text of a str, which is empty for None, as both are not sent; None for everything else.
+fn text_or_none(value: &Bound<'_, PyAny>) -> Option<String> {
+    if value.is_none() { Some(String::new()) } else { text(value) }
 }
 
 /// The text of a str; None for everything else.
