@@ -38,7 +38,7 @@ __all__ = [
 
 __version__: Final[str]
 
-Unusual: TypeAlias = Callable[[Any], tuple[list[tuple[str, str]], bytes]]
+_Unusual: TypeAlias = Callable[[Any], tuple[list[tuple[str, str]], bytes]]
 """Gives properties and payload of a message."""
 
 class CoreError(Exception):
@@ -99,16 +99,16 @@ class DeviceClient:
     def update_token(self, text: str, expires: int, timeout: float | None) -> Operation:
         """A token of the program in place of the last, and when it expires; connects."""
     def send_message(
-        self, message: Any, writer: MessageWriter, unusual: Unusual, timeout: float | None
+        self, message: Any, writer: MessageWriter, unusual: _Unusual, timeout: float | None
     ) -> Operation: ...
     def send_message_with_others(
-        self, message: Any, writer: MessageWriter, unusual: Unusual, timeout: float | None
+        self, message: Any, writer: MessageWriter, unusual: _Unusual, timeout: float | None
     ) -> tuple[Operation, bool]:
         """The session is told of it by `release`, which is to be called if the second value says so."""
     def release(self) -> None:
         """Tell the session of messages that were held."""
     def send_messages(
-        self, messages: list[Any], writer: MessageWriter, unusual: Unusual, timeout: float | None
+        self, messages: list[Any], writer: MessageWriter, unusual: _Unusual, timeout: float | None
     ) -> Operation:
         """Written before the first is sent; None, or the arguments of a CoreError, for each."""
     def flush(self, timeout: float | None) -> Operation:

@@ -153,19 +153,3 @@ async fn a_message_that_is_never_acknowledged_is_given_up_after_ten_deliveries()
     device.settle().await;
     assert_eq!(waiting(&hub).await, 0);
 }
-
-#[tokio::test]
-async fn the_owner_sends_over_rest_and_nobody_else() {
-    let hub = TestHub::start().await;
-    let mut device = hub.connect("d").await;
-    device.subscribe(&[(DEVICEBOUND, AtLeastOnce)]).await;
-    let body = || Some(json!({ "properties": [["$.mid", "1"]], "body": "aGVsbG8=" }));
-    assert_eq!(hub.rest("POST", "/_ferrohub/devices/d/messages", body()).await.0, 204);
-    let (topic, body_sent, ..) = device.acknowledgeable().await;
-    assert!(topic.contains("%24.mid=1&%24.to="), "{topic}");
-    assert_eq!(body_sent, "hello");
-    let (status, answer) = hub.rest("POST", "/_ferrohub/devices/e/messages", body()).await;
-    assert_eq!(status, 404, "{answer}");
-    let (status, answer) = hub.rest_as("service", "POST", "/_ferrohub/devices/d/messages", body()).await;
-    assert_eq!(status, 401, "{answer}");
-}
