@@ -5,7 +5,6 @@ use ferrohub::hub::messages::NewMessage;
 use ferrohub::protocol::identity::IdentityId;
 use rumqttc::mqttbytes::QoS::{AtLeastOnce, AtMostOnce};
 use rumqttc::mqttbytes::v4::{Packet, PubAck};
-use serde_json::json;
 
 use crate::support::{MqttClient, SignIn, TestHub};
 
