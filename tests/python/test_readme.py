@@ -12,7 +12,7 @@ from support import ROOT, run
 
 README = (ROOT / "README.md").read_text("utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-PRINTED = ["21\n", "101\n", "21\n", "1000\n", "0\n", "enabled\n"]
+PRINTED = ["21\n", "101\n", "21\n", "1000\n", "0\n", "thermostat 21.5 degrees\n", "enabled\n"]
 
 
 def test_every_program_prints_what_it_should(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
