@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 from typing import Any
@@ -90,6 +91,17 @@ def test_an_answer_is_read_by_the_core_as_it_is_in_python(model: type[Model], da
         assert shown(read) == shown(model.deserialize(json.loads(content)))
         rows = b"[" + content + b" ,\n" + content + b"]"
         assert shown(Many(model).quickly(rows)) == shown([read, read])
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_program_s_choice_of_collecting_garbage_stays(is_enabled: bool) -> None:
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        for content in (b'[{"deviceId": "a"}]', b"[{", b'[{"version": "x"}]'):
+            Many(models.Twin).quickly(content)
+            assert gc.isenabled() is is_enabled
+    finally:
+        gc.enable()
 
 
 def test_every_recorded_model_is_read_by_the_core() -> None:
