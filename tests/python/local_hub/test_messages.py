@@ -145,15 +145,16 @@ def test_events_end_when_the_hub_is_stopped(process: bool) -> None:
         assert seen == [b"only"]
 
 
-def test_messages_that_were_forgotten_unread_are_told(hub: LocalHub) -> None:
-    create(hub)
-    client = device(hub)
-    client.send_message("first")
-    events = hub.events(timeout=0)
-    assert next(events).body == b"first"
-    for _ in range(70):
-        client.send_message(bytes(250_000))
-    client.shutdown()
-    with pytest.raises(RuntimeError, match="the hub has forgotten them"):
-        next(events)
-    assert len(list(events)) == len(hub.telemetry()) < 70
+def test_messages_that_were_forgotten_unread_are_told() -> None:
+    with LocalHub(limits={"event_megabytes": 10}) as hub:
+        create(hub)
+        client = device(hub)
+        client.send_message("first")
+        events = hub.events(timeout=0)
+        assert next(events).body == b"first"
+        for _ in range(70):
+            client.send_message(bytes(250_000))
+        client.shutdown()
+        with pytest.raises(RuntimeError, match="the hub has forgotten them"):
+            next(events)
+        assert len(list(events)) == len(hub.telemetry()) < 70
