@@ -24,7 +24,8 @@ from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
 from ferrohub.service.client import Connection
-from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, AsyncEventReader, Options
+from ferrohub.service.event_defaults import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH
+from ferrohub.service.events import AsyncEventReader, Options
 from ferrohub.service.manager import AnyManager, of_result
 from ferrohub.service.messages import outcomes
 from ferrohub.service.notifications import FEEDBACK, FILE_NOTIFICATIONS, AsyncNotifications

@@ -17,6 +17,7 @@ from ferrohub._frames import one_frame, one_frame_async
 from ferrohub._native import CoreError, Event
 from ferrohub._native import EventReader as NativeReader
 from ferrohub.service import loops, message_errors
+from ferrohub.service.event_defaults import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH
 from ferrohub.service.readers import AnyReader, AsyncReader, Reader
 from ferrohub.service.transport_type import TransportType, transport_of
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncEventReader", "Event", "EventReader"]
 
-DEFAULT_CONSUMER_GROUP = "$Default"
-DEFAULT_PREFETCH = 300
 _EARLIEST_OFFSET = "-1"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _MILLISECOND = dt.timedelta(milliseconds=1)

@@ -97,13 +97,12 @@ def read_file_notification(body: bytes) -> list[FileNotification]:
     ]
 
 
-class Queue(NamedTuple, Generic[Item]):
-    """A queue of the hub, and what its messages are."""
+class Queue(Generic[Item]):
+    """A queue of the hub: its name, as the core knows it, and what reads the items of a message."""
 
-    name: str
-    """As the core knows it."""
-    read: Callable[[bytes], list[Item]]
-    """The items of a message."""
+    def __init__(self, name: str, read: Callable[[bytes], list[Item]]) -> None:
+        self.name = name
+        self.read = read
 
 
 FEEDBACK = Queue("feedback", read_feedback)

@@ -11,10 +11,9 @@ from ferrohub.service.calls.devices import DeviceCalls
 from ferrohub.service.calls.modules import ModuleCalls
 from ferrohub.service.calls.registry import RegistryCalls
 from ferrohub.service.calls.twins import MethodCalls, TwinCalls
-from ferrohub.service.events import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH, EventReader, Options
+from ferrohub.service.event_defaults import DEFAULT_CONSUMER_GROUP, DEFAULT_PREFETCH
 from ferrohub.service.manager import AnyManager, Manager, blocking
 from ferrohub.service.messages import Messages
-from ferrohub.service.notifications import FEEDBACK, FILE_NOTIFICATIONS, Notifications
 from ferrohub.service.transport_type import TransportType, transport_of
 
 TYPE_CHECKING = False
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
     from ferrohub.service.authentication import AnyCredential
     from ferrohub.service.calls.registry import Query
-    from ferrohub.service.events import AnyEventReader, Start
+    from ferrohub.service.events import AnyEventReader, EventReader, Options, Start
     from ferrohub.service.fleet import Change, DeviceResult, Progress
     from ferrohub.service.messages import Message
     from ferrohub.service.models import Twin
-    from ferrohub.service.notifications import FeedbackRecord, FileNotification, Item, Queue
+    from ferrohub.service.notifications import FeedbackRecord, FileNotification, Item, Notifications, Queue
     from ferrohub.service.retry import RetryPolicy
 
     Reader = TypeVar("Reader", bound=AnyEventReader)
@@ -196,6 +195,8 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         Raises ValueError and TypeError for arguments; the reader the errors of `ferrohub.service.message_errors`.
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-read-builtin
         """
+        from ferrohub.service.events import EventReader, Options  # slow to import; most programs do without
+
         return self._events(EventReader, Options(start, partitions, consumer_group, timeout, prefetch))
 
     @one_frame
@@ -213,6 +214,8 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         connect fails, `MessageTimeout` if there is no connection again within `timeout`.
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d#message-feedback
         """
+        from ferrohub.service.notifications import FEEDBACK  # slow to import; most programs do without
+
         return self._notifications(FEEDBACK, timeout)
 
     @one_frame
@@ -223,9 +226,13 @@ class IoTHubRegistryManager(AnyRegistryManager, Manager):
         repetitions and errors are as of `feedback`.
         https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-file-upload#file-upload-notifications
         """
+        from ferrohub.service.notifications import FILE_NOTIFICATIONS
+
         return self._notifications(FILE_NOTIFICATIONS, timeout)
 
     def _notifications(self, queue: Queue[Item], timeout: float | None) -> Notifications[Item]:
+        from ferrohub.service.notifications import Notifications
+
         messages = self._messages
         return Notifications(messages.receiver(queue.name), messages.authorization, queue.read, timeout)
 
