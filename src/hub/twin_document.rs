@@ -6,14 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::entity::{Authentication, ConfigurationMark, Entity, Presence, Thumbprints};
+use super::entity::{Authentication, ConfigurationMark, Entity, Presence};
 use crate::protocol::identity::IdentityId;
+use crate::protocol::json_view::View;
 use crate::protocol::timestamp::timestamp_or_never;
-use crate::protocol::twin::Twin;
 
 /// One of the fields at the root of a twin's document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +72,7 @@ impl Field {
 
     /// What stands in the field; nothing if this twin's document doesn't have it.
     #[must_use]
-    pub fn value(self, id: &IdentityId, entity: &Entity) -> Option<Value> {
+    pub fn view<'e>(self, id: &'e IdentityId, entity: &'e Entity) -> Option<View<'e>> {
         let (identity, presence, twin) = (&entity.identity, &entity.presence, &entity.twin);
         let is_device = id.module.is_none();
         // Only devices that have something to do with IoT Edge have scopes.
@@ -89,74 +87,42 @@ impl Field {
             Self::StatusUpdateTime => timestamp_or_never(identity.status_updated).into(),
             Self::ConnectionState => connection_state(presence).into(),
             Self::LastActivityTime => timestamp_or_never(presence.last_active).into(),
-            Self::CloudToDeviceMessageCount => entity.messages.len().into(),
+            Self::CloudToDeviceMessageCount => (entity.messages.len() as u64).into(),
             Self::AuthenticationType => identity.authentication.kind().into(),
             Self::X509Thumbprint => thumbprints(&identity.authentication),
             Self::ModelId => presence.model_id.as_str().into(),
             Self::Version => twin.version.into(),
             Self::Tags if twin.tags.is_empty() => return None,
-            Self::Tags => twin.tags.clone().into(),
+            Self::Tags => (&twin.tags).into(),
             Self::Properties => {
-                json!(Properties(twin))
+                let sections = [("desired", &twin.desired), ("reported", &twin.reported)];
+                sections.map(|(name, section)| (name, section.service_view())).into()
             }
             Self::Configurations if entity.configurations.is_empty() => return None,
             Self::Configurations => configurations(&entity.configurations),
-            Self::Capabilities if is_device => json!({ "iotEdge": identity.iot_edge }),
+            Self::Capabilities if is_device => [("iotEdge", identity.iot_edge.into())].into(),
             Self::Capabilities => return None,
             Self::DeviceScope => scope?.into(),
-            Self::ParentScopes => scope.map(|_| identity.parent_scopes.clone().into())?,
+            Self::ParentScopes => scope.map(|_| View::Texts(&identity.parent_scopes))?,
         })
     }
 }
 
-/// The whole document, to be written as JSON: what may be large is not copied for it.
-#[derive(Clone, Copy, Debug)]
-pub struct TwinDocument<'e> {
-    /// Whose twin.
-    pub id: &'e IdentityId,
-    /// What the hub knows of it.
-    pub entity: &'e Entity,
-}
-
-impl Serialize for TwinDocument<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { id, entity } = *self;
-        let mut document = serializer.serialize_map(None)?;
-        for (field, name) in Field::ALL {
-            match field {
-                Field::Tags if entity.twin.tags.is_empty() => {}
-                Field::Tags => document.serialize_entry(name, &entity.twin.tags)?,
-                Field::Properties => document.serialize_entry(name, &Properties(&entity.twin))?,
-                field => {
-                    if let Some(value) = field.value(id, entity) {
-                        document.serialize_entry(name, &value)?;
-                    }
-                }
-            }
-        }
-        document.end()
-    }
-}
-
-struct Properties<'e>(&'e Twin);
-
-impl Serialize for Properties<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut properties = serializer.serialize_map(Some(2))?;
-        properties.serialize_entry("desired", &self.0.desired.service_view())?;
-        properties.serialize_entry("reported", &self.0.reported.service_view())?;
-        properties.end()
-    }
+/// The whole document.
+#[must_use]
+pub fn twin_document<'e>(id: &'e IdentityId, entity: &'e Entity) -> View<'e> {
+    let fields = Field::ALL.into_iter();
+    View::Entries(fields.filter_map(|(field, name)| Some((name, field.view(id, entity)?))).collect())
 }
 
 /// `{"…": {"status": "Applied"}}`: the configurations that target it, by their ids.
-fn configurations(marks: &BTreeMap<String, ConfigurationMark>) -> Value {
-    marks.iter().map(|(id, mark)| (id.clone(), configuration(mark))).collect()
+fn configurations(marks: &BTreeMap<String, ConfigurationMark>) -> View<'_> {
+    View::Entries(marks.iter().map(|(id, mark)| (id.as_str(), configuration(*mark))).collect())
 }
 
 /// What a twin's document says of one configuration that targets it.
-pub(super) fn configuration(mark: &ConfigurationMark) -> Value {
-    json!({ "status": if mark.applied { "Applied" } else { "Targeted" } })
+pub(super) fn configuration(mark: ConfigurationMark) -> View<'static> {
+    [("status", if mark.applied { "Applied" } else { "Targeted" }.into())].into()
 }
 
 /// As REST names it.
@@ -178,11 +144,11 @@ pub(super) fn authentication_document(authentication: &Authentication) -> Value 
 }
 
 /// The two thumbprints, null where there is none.
-pub(super) fn thumbprints(authentication: &Authentication) -> Value {
-    let none = Thumbprints::default();
-    let thumbprints = match authentication {
-        Authentication::SelfSigned(thumbprints) => thumbprints,
-        _ => &none,
+pub(super) fn thumbprints(authentication: &Authentication) -> View<'_> {
+    let [primary, secondary] = match authentication {
+        Authentication::SelfSigned(thumbprints) => [&thumbprints.primary, &thumbprints.secondary],
+        _ => [&None, &None],
     };
-    json!({ "primaryThumbprint": thumbprints.primary, "secondaryThumbprint": thumbprints.secondary })
+    [("primaryThumbprint", primary.as_deref().into()), ("secondaryThumbprint", secondary.as_deref().into())]
+        .into()
 }

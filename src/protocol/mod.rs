@@ -2,6 +2,7 @@
 
 pub mod error_code;
 pub mod identity;
+pub mod json_view;
 pub mod properties;
 pub mod provisioning;
 pub mod refusal;

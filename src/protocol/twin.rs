@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::json_view::View;
 use super::timestamp::timestamp;
 use super::twin_rules;
 
@@ -126,37 +126,22 @@ impl Section {
 
     /// The properties, `$metadata` and `$version`: what the service sees.
     #[must_use]
-    pub fn service_view(&self) -> ServiceView<'_> {
-        ServiceView(self)
+    pub fn service_view(&self) -> View<'_> {
+        let values = self.values.iter().map(|(key, value)| (key.as_str(), View::Value(Cow::Borrowed(value))));
+        let own = [(METADATA, View::from(&self.metadata)), (VERSION, self.version.into())];
+        View::Entries(values.chain(own).collect())
     }
 
     /// What stands at this path of the service's view; nothing if nothing does. An empty path is the whole view.
     #[must_use]
     pub fn find(&self, path: &[String]) -> Option<Cow<'_, Value>> {
         match path {
-            [] => Some(Cow::Owned(serde_json::to_value(self.service_view()).ok()?)),
+            [] => Some(Cow::Owned(self.service_view().to_value())),
             [name] if name == METADATA => Some(Cow::Owned(self.metadata.clone().into())),
             [name] if name == VERSION => Some(Cow::Owned(self.version.into())),
             [name, path @ ..] if name == METADATA => find(&self.metadata, path).map(Cow::Borrowed),
             path => find(&self.values, path).map(Cow::Borrowed),
         }
-    }
-}
-
-/// A section as the service sees it, to be written as JSON.
-#[derive(Clone, Copy, Debug)]
-pub struct ServiceView<'section>(&'section Section);
-
-impl Serialize for ServiceView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Section { values, metadata, version, .. } = self.0;
-        let mut view = serializer.serialize_map(Some(values.len() + 2))?;
-        for (key, value) in values {
-            view.serialize_entry(key, value)?;
-        }
-        view.serialize_entry(METADATA, metadata)?;
-        view.serialize_entry(VERSION, version)?;
-        view.end()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Event, Sender, Source};
 use crate::hub::HubState;
 use crate::hub::entity::Entity;
 use crate::hub::store::Store;
-use crate::hub::twin_document::TwinDocument;
+use crate::hub::twin_document::twin_document;
 use crate::protocol::identity::IdentityId;
 use crate::protocol::properties;
 use crate::protocol::timestamp::timestamp;
@@ -120,7 +120,7 @@ impl Change {
 
     fn lifecycle(&self, verb: &str, entity: &Entity) -> Option<(Source, String, Value)> {
         let what = if self.id.module.is_some() { "Module" } else { "Device" };
-        let body = serde_json::to_value(TwinDocument { id: &self.id, entity }).ok()?;
+        let body = twin_document(&self.id, entity).to_value();
         Some((Source::Lifecycle, format!("{verb}{what}Identity"), body))
     }
 

@@ -29,7 +29,12 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn new(body: impl Serialize) -> Self {
-        Self { body: written(&body), etag: None }
+        Self::of_json(written(&body))
+    }
+
+    /// A document that is written already.
+    pub(super) fn of_json(body: Vec<u8>) -> Self {
+        Self { body, etag: None }
     }
 
     /// A document with this `ETag`, here without quotes.

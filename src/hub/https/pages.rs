@@ -38,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let mut response = Document::new(&self.rows).into_response();
+        let mut response = Document::of_json(self.rows.into_json()).into_response();
         let headers = response.headers_mut();
         headers.insert(ITEM_TYPE, HeaderValue::from_static(self.item_type));
         if let Some(token) = self.continuation.and_then(|token| HeaderValue::from_str(&token).ok()) {

@@ -9,7 +9,7 @@ use crate::hub::HubState;
 use crate::hub::entity::Entity;
 use crate::hub::error::HubError;
 use crate::hub::registry::IfMatch;
-use crate::hub::twin_document::TwinDocument;
+use crate::hub::twin_document::twin_document;
 use crate::hub::twins::TwinWrite;
 use crate::protocol::identity::IdentityId;
 
@@ -51,5 +51,5 @@ async fn write(
 }
 
 fn document(id: &IdentityId, entity: &Entity) -> Document {
-    Document::with_etag(TwinDocument { id, entity }, entity.twin_etag())
+    Document::with_etag(&twin_document(id, entity), entity.twin_etag())
 }

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::HubState;
 use super::error::HubError;
-use super::query::{Continuation, Page, Row};
+use super::query::{Continuation, Page, Rows};
 use super::store::{State, Transaction};
 use crate::protocol::error_code::ErrorCode;
 
@@ -169,8 +169,10 @@ impl HubState {
         found.truncate(most);
         let last = found.last().filter(|_| more).map(|job| job.id.clone());
         let given = before.map_or(0, |before| before.given) + found.len();
+        let mut rows = Rows::new();
+        found.iter().for_each(|job| rows.push(&job.document().into()));
         Ok(Page {
-            rows: found.iter().map(|job| Row::new(&job.document())).collect(),
+            rows,
             item_type: "JobResponse",
             continuation: last.map(|last| Continuation::new(&name, last, given).token()).transpose()?,
         })

@@ -9,11 +9,11 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use super::page::Row;
 use super::syntax::{Collection, Comparison, Expression, Operator, Path, Query, Root};
 use crate::hub::entity::Entity;
-use crate::hub::twin_document::{Field, TwinDocument, configuration};
+use crate::hub::twin_document::{Field, configuration, twin_document};
 use crate::protocol::identity::IdentityId;
+use crate::protocol::json_view::View;
 use crate::protocol::twin::find;
 
 /// JSON, or undefined.
@@ -46,10 +46,10 @@ impl<'e> Document<'e> {
     }
 
     /// The whole of it.
-    pub(super) fn whole(self) -> Row {
+    pub(super) fn whole(self) -> View<'e> {
         match self {
-            Self::Twin { id, entity } => Row::new(&TwinDocument { id, entity }),
-            Self::Job { row, .. } => Row::new(row),
+            Self::Twin { id, entity } => twin_document(id, entity),
+            Self::Job { row, .. } => row.into(),
         }
     }
 
@@ -161,11 +161,11 @@ fn find_in_twin<'e>(id: &IdentityId, entity: &'e Entity, path: &Path) -> Found<'
         (Field::Tags, keys @ [_, ..]) => find(&twin.tags, keys).map(Cow::Borrowed),
         // A hundred configurations are counted with it over all devices.
         (Field::Configurations, [name, keys @ ..]) => {
-            let value = configuration(entity.configurations.get(name)?);
+            let value = configuration(*entity.configurations.get(name)?).to_value();
             below(&value, keys).cloned().map(Cow::Owned)
         }
         (field, keys) => {
-            let value = field.value(id, entity)?;
+            let value = field.view(id, entity)?.to_value();
             below(&value, keys).cloned().map(Cow::Owned)
         }
     }

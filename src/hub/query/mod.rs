@@ -21,7 +21,6 @@ mod words;
 
 use std::ops::ControlFlow;
 
-use serde_json::Map;
 use winnow::error::{ContextError, StrContext};
 use winnow::prelude::*;
 
@@ -31,13 +30,14 @@ use super::error::HubError;
 use super::jobs::JobDevices;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::identity::IdentityId;
+use crate::protocol::json_view::View;
 pub(super) use continuation::Continuation;
 use evaluate::Document;
 use groups::Groups;
 use syntax::{Collection, Column, Content, Expression, Query, Selection};
 use words::{Input, Refusal};
 
-pub use page::{Page, Row};
+pub use page::{Page, Rows};
 pub use prepared::PreparedQuery;
 
 /// Longest query, in characters.
@@ -52,16 +52,27 @@ pub struct Condition(
     Option<Expression>,
 );
 
-/// The rows of one page, each with the name that the next page could begin after.
-struct Rows {
-    rows: Vec<(String, Row)>,
+/// The rows of one page as they are found.
+struct Found {
+    rows: Rows,
     most: usize,
+    /// The name of the last row that there is room for: the next page would begin after it.
+    last: Option<String>,
+    /// Whether there was a row too many.
+    more: bool,
 }
 
-impl Rows {
-    /// One row more than the page has tells that there is another page.
-    fn is_full(&self) -> bool {
-        self.rows.len() > self.most
+impl Found {
+    fn add(&mut self, name: impl FnOnce() -> String, row: impl FnOnce(&mut Rows)) -> ControlFlow<()> {
+        if self.rows.len() == self.most {
+            self.more = true;
+            return ControlFlow::Break(());
+        }
+        row(&mut self.rows);
+        if self.rows.len() == self.most {
+            self.last = Some(name());
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -81,48 +92,54 @@ impl HubState {
         let before = continuation.map(|token| Continuation::read(token, text)).transpose()?;
         let given = before.as_ref().map_or(0, |before| before.given);
         let left = query.top.map_or(usize::MAX, |top| top.saturating_sub(given));
-        let rows = Rows { rows: Vec::new(), most: most.min(left) };
+        let mut found = Found { rows: Rows::new(), most: most.min(left), last: None, more: false };
         let after = before.map(|before| before.after);
         let item_type = match (&query.select, query.from) {
             (Selection::Columns(_), _) => "Raw",
             (Selection::Everything, Collection::Jobs) => "DeviceJob",
             (Selection::Everything, Collection::Devices | Collection::Modules) => "Twin",
         };
-        let Rows { mut rows, most } = self.rows(&query, after, rows).await?;
+        self.find_rows(&query, after, &mut found).await?;
         // No answer tells of what a crash could take back.
         self.store.read(|_| ()).await?;
-        let more = rows.len() > most && most < left;
-        rows.truncate(most);
-        let next = rows.last().filter(|_| more);
-        let next = next.map(|(last, _)| Continuation::new(text, last.clone(), given + rows.len()).token());
-        let continuation = next.transpose()?;
-        Ok(Page { rows: rows.into_iter().map(|(_, row)| row).collect(), item_type, continuation })
+        let Found { rows, most, last, more } = found;
+        let last = last.filter(|_| more && most < left);
+        let next = last.map(|last| Continuation::new(text, last, given + rows.len()).token());
+        Ok(Page { rows, item_type, continuation: next.transpose()? })
     }
 
-    async fn rows(&self, query: &Query, after: Option<String>, mut rows: Rows) -> Result<Rows, HubError> {
-        match &query.select {
-            Selection::Columns(columns) if is_grouped(query, columns) => {
-                let mut groups = Groups::new(columns, query.group_by.as_ref());
-                self.visit(query, None, |document| {
-                    groups.add(document);
-                    ControlFlow::Continue(())
+    async fn find_rows(
+        &self,
+        query: &Query,
+        after: Option<String>,
+        found: &mut Found,
+    ) -> Result<(), HubError> {
+        let Selection::Columns(columns) = &query.select else {
+            return self
+                .visit(query, after.as_deref(), |document| {
+                    found.add(|| document.name(), |rows| rows.push(&document.whole()))
                 })
-                .await?;
-                let names: Vec<_> = rules::names_of(columns).collect();
-                let later =
-                    groups.rows(&names).filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
-                let later = later.map(|(key, row)| (key, Row::new(&row)));
-                rows.rows = later.take(rows.most.saturating_add(1)).collect();
-            }
-            select => {
-                self.visit(query, after.as_deref(), |document| {
-                    rows.rows.push((document.name(), row(document, select)));
-                    if rows.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                .await;
+        };
+        let names: Vec<_> = rules::names_of(columns).collect();
+        if !is_grouped(query, columns) {
+            let columns: Vec<_> = names.iter().zip(columns).collect();
+            return self
+                .visit(query, after.as_deref(), |document| {
+                    found.add(|| document.name(), |rows| rows.push(&row(document, &columns)))
                 })
-                .await?;
-            }
+                .await;
         }
-        Ok(rows)
+        let mut groups = Groups::new(columns, query.group_by.as_ref());
+        self.visit(query, None, |document| {
+            groups.add(document);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        let mut later = groups.rows(&names).filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+        // Whether it was full is told already.
+        let _ = later.try_for_each(|(key, row)| found.add(|| key, |rows| rows.push(&row.into())));
+        Ok(())
     }
 
     /// Show each document that the query reads, after the one of this name, in the order of names.
@@ -263,11 +280,10 @@ fn is_grouped(query: &Query, columns: &[Column]) -> bool {
 }
 
 /// What one document gives; what it doesn't have is missing.
-fn row(document: Document<'_>, select: &Selection) -> Row {
-    let Selection::Columns(columns) = select else { return document.whole() };
-    let cells = rules::names_of(columns).zip(columns).filter_map(|(name, column)| match &column.content {
-        Content::Value(path) => Some((name, document.find(path)?.into_owned())),
+fn row<'e>(document: Document<'e>, columns: &[(&'e String, &Column)]) -> View<'e> {
+    let cells = columns.iter().filter_map(|(name, column)| match &column.content {
+        Content::Value(path) => Some((name.as_str(), View::Value(document.find(path)?))),
         Content::Count | Content::Aggregate(..) => None,
     });
-    Row::new(&cells.collect::<Map<_, _>>())
+    View::Entries(cells.collect())
 }

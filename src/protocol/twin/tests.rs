@@ -10,7 +10,7 @@ fn object(text: &str) -> Map<String, Value> {
 }
 
 fn service_view(section: &Section) -> Value {
-    serde_json::to_value(section.service_view()).unwrap()
+    section.service_view().to_value()
 }
 
 fn update(body: &str, twin: &Twin) -> TwinUpdate {

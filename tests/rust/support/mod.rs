@@ -11,7 +11,7 @@ use std::time::Duration;
 use ferrohub::auth::{ConnectionString, SasKey};
 use ferrohub::clock::Clock;
 use ferrohub::hub::entity::Entity;
-use ferrohub::hub::twin_document::TwinDocument;
+use ferrohub::hub::twin_document;
 use ferrohub::hub::{Hub, HubOptions};
 use ferrohub::protocol::identity::IdentityId;
 use ferrohub::tls::{self, Identity, Roots};
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A twin's document as REST gives it.
 pub(crate) fn twin_document(id: &IdentityId, entity: &Entity) -> Value {
-    serde_json::to_value(TwinDocument { id, entity }).unwrap()
+    twin_document::twin_document(id, entity).to_value()
 }
 
 /// Wait for something that must happen soon.
