@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// JSON whose parts are borrowed where they may be large.
@@ -24,6 +25,8 @@ pub enum View<'v> {
     Texts(&'v [String]),
     /// An object as it is.
     Object(&'v Map<String, Value>),
+    /// JSON that is written already.
+    Json(&'v RawValue),
     /// Any JSON as it is.
     Value(Cow<'v, Value>),
     /// An object that is put together, in this order.
@@ -43,12 +46,13 @@ impl View<'_> {
             Self::Bool(value) => write_bool(*value, text),
             Self::Number(number) => write_number(*number, text),
             Self::Text(string) => write_string(string, text),
-            Self::Texts(strings) => write_array(*strings, |string, text| write_string(string, text), text),
+            Self::Texts(strings) => write_array(strings, |string, text| write_string(string, text), text),
             Self::Object(object) => write_map(object, text),
+            Self::Json(json) => text.extend_from_slice(json.get().as_bytes()),
             Self::Value(value) => write_value(value, text),
             Self::Entries(entries) => {
                 let entries = entries.iter().map(|(key, value)| (*key, value));
-                write_object(entries, |value, text| value.write(text), text);
+                write_object(entries, View::write, text);
             }
         }
     }
@@ -105,15 +109,9 @@ fn write_object<'v, V>(
     text.push(b'}');
 }
 
-fn write_array<'v, V>(
-    items: impl IntoIterator<Item = &'v V>,
-    write: impl Fn(&'v V, &mut Vec<u8>),
-    text: &mut Vec<u8>,
-) where
-    V: 'v,
-{
+fn write_array<T>(items: &[T], write: impl Fn(&T, &mut Vec<u8>), text: &mut Vec<u8>) {
     text.push(b'[');
-    for (place, item) in items.into_iter().enumerate() {
+    for (place, item) in items.iter().enumerate() {
         if place > 0 {
             text.push(b',');
         }
@@ -205,6 +203,7 @@ mod tests {
     fn it_is_written_as_serde_json_writes_it() {
         let deep = r#"{"b":[1.0,-0,1e+400,[],{},null,true],"a":{"$x":"\"q\\"},"":false,"n":123456789012345678901234567890}"#;
         let deep: Map<String, Value> = serde_json::from_str(deep).unwrap();
+        let raw = RawValue::from_string(r#"{"a":[1.50]}"#.to_owned()).unwrap();
         let texts = ["plain".to_owned(), "tab\there".to_owned()];
         let view = View::from([
             ("none", None.into()),
@@ -214,6 +213,7 @@ mod tests {
             ("no texts", View::Texts(&[])),
             ("nothing", View::Entries(Vec::new())),
             ("deep", (&deep).into()),
+            ("raw", View::Json(&raw)),
             ("\"\u{1}", json!(["x"]).into()),
         ]);
         assert_eq!(written(&view), serde_json::to_string(&view).unwrap());

@@ -3,23 +3,22 @@
 //! Pure: the caller gives the time. Numbers are kept as they were written (`1` and `1.0` differ).
 //! <https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins>
 
+mod metadata;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::json_view::View;
-use super::timestamp::timestamp;
 use super::twin_rules;
+use metadata::{Metadata, Stamp};
 
 pub use super::twin_rules::InvalidTwin;
+pub use metadata::{LAST_UPDATED, LAST_UPDATED_VERSION};
 
 const METADATA: &str = "$metadata";
 const VERSION: &str = "$version";
-/// When the metadata says that something was written.
-pub const LAST_UPDATED: &str = "$lastUpdated";
-/// With which `$version` of the section; in desired properties only.
-pub const LAST_UPDATED_VERSION: &str = "$lastUpdatedVersion";
 
 /// Which section of the properties; they differ in who writes them and in their metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +36,7 @@ pub struct Section {
     kind: SectionKind,
     version: u64,
     values: Map<String, Value>,
-    /// Mirrors the tree of `values`. No property begins with `$`, so the stamps stand among the children.
-    metadata: Map<String, Value>,
+    metadata: Metadata,
 }
 
 /// A device's or module's twin without what belongs to its identity.
@@ -67,8 +65,7 @@ pub struct TwinUpdate {
 
 impl Section {
     fn new(kind: SectionKind, unix_millis: u64) -> Self {
-        let metadata = Map::from_iter([(LAST_UPDATED.to_owned(), timestamp(unix_millis).into())]);
-        Self { kind, version: 1, values: Map::new(), metadata }
+        Self { kind, version: 1, values: Map::new(), metadata: Metadata::new(unix_millis) }
     }
 
     /// The section's `$version`: 1 at first, one more with every write.
@@ -85,8 +82,8 @@ impl Section {
 
     /// When everything was written, as a tree that mirrors the properties.
     #[must_use]
-    pub fn metadata(&self) -> &Map<String, Value> {
-        &self.metadata
+    pub fn metadata(&self) -> Map<String, Value> {
+        self.metadata.tree()
     }
 
     /// Apply a patch: `null` removes, objects merge, everything else replaces.
@@ -95,7 +92,7 @@ impl Section {
     /// [`InvalidTwin`] if the patch or the result breaks a rule; the section is then unchanged.
     pub fn patch(&mut self, patch: &Map<String, Value>, unix_millis: u64) -> Result<(), InvalidTwin> {
         let mut changed = self.clone();
-        changed.merge(patch, unix_millis)?;
+        changed.merge(self.metadata(), patch, unix_millis)?;
         *self = changed;
         Ok(())
     }
@@ -103,18 +100,20 @@ impl Section {
     /// Put this document in the place of the old one.
     fn replace(&mut self, document: &Map<String, Value>, unix_millis: u64) -> Result<(), InvalidTwin> {
         self.values.clear();
-        self.metadata.clear();
-        self.merge(document, unix_millis)
+        self.merge(Map::new(), document, unix_millis)
     }
 
-    fn merge(&mut self, patch: &Map<String, Value>, unix_millis: u64) -> Result<(), InvalidTwin> {
+    fn merge(
+        &mut self,
+        mut metadata: Map<String, Value>,
+        patch: &Map<String, Value>,
+        unix_millis: u64,
+    ) -> Result<(), InvalidTwin> {
         twin_rules::check_content(patch)?;
         self.version += 1;
-        let stamp = Stamp {
-            time: timestamp(unix_millis),
-            version: (self.kind == SectionKind::Desired).then_some(self.version),
-        };
-        stamp.merge(&mut self.values, &mut self.metadata, patch);
+        let stamp = Stamp::new(self.kind, self.version, unix_millis);
+        stamp.merge(&mut self.values, &mut metadata, patch);
+        self.metadata = Metadata::of(&metadata);
         twin_rules::check_size(&twin_rules::PROPERTIES, &self.values)
     }
 
@@ -128,7 +127,7 @@ impl Section {
     #[must_use]
     pub fn service_view(&self) -> View<'_> {
         let values = self.values.iter().map(|(key, value)| (key.as_str(), View::Value(Cow::Borrowed(value))));
-        let own = [(METADATA, View::from(&self.metadata)), (VERSION, self.version.into())];
+        let own = [(METADATA, View::Json(self.metadata.json())), (VERSION, self.version.into())];
         View::Entries(values.chain(own).collect())
     }
 
@@ -137,9 +136,9 @@ impl Section {
     pub fn find(&self, path: &[String]) -> Option<Cow<'_, Value>> {
         match path {
             [] => Some(Cow::Owned(self.service_view().to_value())),
-            [name] if name == METADATA => Some(Cow::Owned(self.metadata.clone().into())),
+            [name] if name == METADATA => Some(Cow::Owned(self.metadata().into())),
             [name] if name == VERSION => Some(Cow::Owned(self.version.into())),
-            [name, path @ ..] if name == METADATA => find(&self.metadata, path).map(Cow::Borrowed),
+            [name, path @ ..] if name == METADATA => find(&self.metadata(), path).cloned().map(Cow::Owned),
             path => find(&self.values, path).map(Cow::Borrowed),
         }
     }
@@ -185,7 +184,7 @@ impl Twin {
         }
         self.count_service_write();
         let Some(desired) = &update.desired else { return Ok(None) };
-        self.desired.merge(desired, unix_millis)?;
+        self.desired.merge(self.desired.metadata(), desired, unix_millis)?;
         Ok(Some(with_version(desired, self.desired.version)))
     }
 
@@ -286,51 +285,6 @@ pub fn merge_values(target: &mut Map<String, Value>, patch: &Map<String, Value>)
             Value::Object(patch) => merge_values(child(target, key), patch),
             _ => drop(target.insert(key.clone(), value.clone())),
         }
-    }
-}
-
-/// What one write leaves in the metadata of everything it touches.
-struct Stamp {
-    time: String,
-    /// Desired properties only.
-    version: Option<u64>,
-}
-
-impl Stamp {
-    fn merge(
-        &self,
-        values: &mut Map<String, Value>,
-        metadata: &mut Map<String, Value>,
-        patch: &Map<String, Value>,
-    ) {
-        metadata.insert(LAST_UPDATED.to_owned(), self.time.clone().into());
-        for (key, value) in patch {
-            match value {
-                Value::Null => {
-                    values.shift_remove(key);
-                    metadata.shift_remove(key);
-                }
-                Value::Object(patch) => {
-                    self.merge(child(values, key), child(metadata, key), patch);
-                }
-                _ => {
-                    values.insert(key.clone(), value.clone());
-                    metadata.insert(key.clone(), self.leaf().into());
-                }
-            }
-        }
-        if let Some(version) = self.version {
-            metadata.insert(LAST_UPDATED_VERSION.to_owned(), version.into());
-        }
-    }
-
-    fn leaf(&self) -> Map<String, Value> {
-        let mut leaf = Map::new();
-        leaf.insert(LAST_UPDATED.to_owned(), self.time.clone().into());
-        if let Some(version) = self.version {
-            leaf.insert(LAST_UPDATED_VERSION.to_owned(), version.into());
-        }
-        leaf
     }
 }
 

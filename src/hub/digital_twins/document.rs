@@ -26,11 +26,12 @@ struct Level<'twin> {
 /// `{"$dtId": …, "$metadata": {"$model": …, …}, …}`: what the device says, and in the metadata what is wanted of it.
 pub(super) fn document(id: &IdentityId, entity: &Entity) -> Value {
     let (desired, reported) = (&entity.twin.desired, &entity.twin.reported);
+    let (desired_metadata, reported_metadata) = (desired.metadata(), reported.metadata());
     let root = Level {
         desired: desired.values(),
-        desired_metadata: desired.metadata(),
+        desired_metadata: &desired_metadata,
         reported: reported.values(),
-        reported_metadata: reported.metadata(),
+        reported_metadata: &reported_metadata,
     };
     let name =
         id.module.as_ref().map_or_else(|| id.device.clone(), |module| format!("{}~{module}", id.device));

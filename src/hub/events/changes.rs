@@ -104,8 +104,8 @@ impl Change {
     fn what(&self, hub: &HubState) -> Option<(Source, String, Value)> {
         let kind = self.kind();
         match (&self.before, &self.after) {
-            (None, Some(entity)) => self.lifecycle("create", entity),
-            (Some(entity), None) => self.lifecycle("delete", entity),
+            (None, Some(entity)) => Some(self.lifecycle("create", entity)),
+            (Some(entity), None) => Some(self.lifecycle("delete", entity)),
             (Some(before), Some(after)) if before.presence.connected != after.presence.connected => {
                 let what = if after.presence.connected { "Connected" } else { "Disconnected" };
                 let body = json!({ "sequenceNumber": format!("{:064X}", hub.next_connection_event()) });
@@ -118,10 +118,10 @@ impl Change {
         }
     }
 
-    fn lifecycle(&self, verb: &str, entity: &Entity) -> Option<(Source, String, Value)> {
+    fn lifecycle(&self, verb: &str, entity: &Entity) -> (Source, String, Value) {
         let what = if self.id.module.is_some() { "Module" } else { "Device" };
         let body = twin_document(&self.id, entity).to_value();
-        Some((Source::Lifecycle, format!("{verb}{what}Identity"), body))
+        (Source::Lifecycle, format!("{verb}{what}Identity"), body)
     }
 
     fn kind(&self) -> &'static str {
@@ -155,7 +155,7 @@ fn twin_change(before: &Entity, after: &Entity) -> Option<Value> {
 
 fn section_change(before: &Section, after: &Section) -> Map<String, Value> {
     let mut change = difference(before.values(), after.values());
-    let metadata = metadata_of(&change, after.metadata());
+    let metadata = metadata_of(&change, &after.metadata());
     change.insert("$metadata".to_owned(), metadata.into());
     change.insert("$version".to_owned(), after.version().into());
     change

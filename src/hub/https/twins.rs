@@ -51,5 +51,5 @@ async fn write(
 }
 
 fn document(id: &IdentityId, entity: &Entity) -> Document {
-    Document::with_etag(&twin_document(id, entity), entity.twin_etag())
+    Document::with_etag(twin_document(id, entity), entity.twin_etag())
 }

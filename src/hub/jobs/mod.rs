@@ -170,7 +170,9 @@ impl HubState {
         let last = found.last().filter(|_| more).map(|job| job.id.clone());
         let given = before.map_or(0, |before| before.given) + found.len();
         let mut rows = Rows::new();
-        found.iter().for_each(|job| rows.push(&job.document().into()));
+        for job in &found {
+            rows.push(&job.document().into());
+        }
         Ok(Page {
             rows,
             item_type: "JobResponse",

@@ -212,7 +212,7 @@ fn any_row_of_patches_gives_what_the_merge_patch_rfc_says() {
             expected = merge_patch(&expected, &patch.clone().into());
             assert!(section.version() <= version);
             assert_eq!(Value::from(section.values.clone()), expected);
-            assert_mirrors(&section.values, &section.metadata);
+            assert_mirrors(&section.values, &section.metadata());
         }
     }
 }
