@@ -204,7 +204,9 @@ class MessageWriter:
 class MessageSender:
     """What sends messages to the devices of one hub, over AMQP."""
 
-    def __new__(cls, host_name: str, websocket: bool, policy: str | None, key: str | None) -> MessageSender: ...
+    def __new__(
+        cls, host_name: str, websocket: bool, policy: str | None, key: str | None, blocking: bool
+    ) -> MessageSender: ...
     def send(
         self, message: tuple[str, Any, list[tuple[Any, Any]]], token: tuple[str, int] | None, limit: float
     ) -> Operation:

@@ -8,12 +8,15 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::answers::Outcomes;
+use super::answers::{Answer, Outcomes};
+use super::errors::to_python;
 use super::operation::Operation;
 use super::roots::default_roots;
-use super::runtime;
+use super::runtime::{self, Threads};
 use super::service::{credentials, seconds};
+use super::upkeep::Upkeep;
 use crate::clock::Clock;
+use crate::error::Result;
 use crate::service::amqp::{self, BearerToken, Endpoint, OutgoingMessage};
 
 /// A device, what is sent to it, and the properties under the names of the official package.
@@ -21,32 +24,39 @@ type Outgoing<'py> = (String, Bound<'py, PyAny>, Vec<(Bound<'py, PyAny>, Bound<'
 
 /// What sends messages to the devices of one hub; see `crate::service::amqp::MessageSender`.
 #[pyclass(frozen, module = "ferrohub._native")]
-struct MessageSender(Arc<amqp::MessageSender>);
+struct MessageSender {
+    sender: Arc<amqp::MessageSender>,
+    threads: Threads,
+    /// If callers drive the connection.
+    upkeep: Upkeep,
+}
 
 #[pymethods]
 impl MessageSender {
+    /// With `blocking`, whoever waits for its operations runs them: a message is not handed to another thread and back.
     #[new]
-    #[pyo3(signature = (host_name, websocket, policy, key))]
+    #[pyo3(signature = (host_name, websocket, policy, key, blocking))]
     fn new(
         py: Python<'_>,
         host_name: String,
         websocket: bool,
         policy: Option<String>,
         key: Option<&str>,
+        blocking: bool,
     ) -> PyResult<Self> {
         let credentials = credentials(policy, key)?;
         let hub = Endpoint::hub(host_name, websocket, credentials, default_roots(py), Clock::system());
-        Ok(Self(Arc::new(amqp::MessageSender::new(hub))))
+        let sender = Arc::new(amqp::MessageSender::new(hub));
+        let threads = if blocking { Threads::Callers } else { Threads::Worker };
+        Ok(Self { sender, threads, upkeep: Upkeep::default() })
     }
 
     /// Send a message and wait until the hub has accepted it; `limit` is in seconds.
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn send(&self, message: Outgoing<'_>, token: Option<(String, u64)>, limit: f64) -> PyResult<Operation> {
         let (message, token, limit) = (outgoing(&message)?, token.map(bearer), seconds(limit)?);
-        let sender = Arc::clone(&self.0);
-        let sending = async move { sender.send(message, token, limit).await };
-        // After a fork the child's connection is its own: an operation may begin in any process.
-        Ok(Operation::new(runtime::process(), sending))
+        let sender = Arc::clone(&self.sender);
+        self.operation(async move { sender.send(message, token, limit).await })
     }
 
     /// Send messages without waiting between them; a list with None or an error's parts for each.
@@ -58,18 +68,46 @@ impl MessageSender {
         limit: f64,
     ) -> PyResult<Operation> {
         let messages = messages.iter().map(outgoing).collect::<PyResult<Vec<_>>>()?;
-        let (token, limit, sender) = (token.map(bearer), seconds(limit)?, Arc::clone(&self.0));
-        let sending = async move { Ok(Outcomes(sender.send_all(messages, token, limit).await)) };
-        Ok(Operation::new(runtime::process(), sending))
+        let (token, limit, sender) = (token.map(bearer), seconds(limit)?, Arc::clone(&self.sender));
+        self.operation(async move { Ok(Outcomes(sender.send_all(messages, token, limit).await)) })
     }
 
     /// End the connection; a message afterwards opens a new one.
     fn close(&self) -> Operation {
-        let sender = Arc::clone(&self.0);
-        Operation::new(runtime::process(), async move {
+        let sender = Arc::clone(&self.sender);
+        let closing = async move {
             sender.close().await;
             Ok(())
-        })
+        };
+        self.upkeep.end(std::future::ready(()));
+        Operation::new(runtime::process(), closing).on(self.threads)
+    }
+}
+
+impl MessageSender {
+    fn operation<T: Into<Answer>>(
+        &self,
+        sending: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> PyResult<Operation> {
+        // After a fork the child's connection is its own: an operation may begin in any process.
+        let process = runtime::process();
+        if self.threads == Threads::Worker {
+            return Ok(Operation::new(process, sending));
+        }
+        self.upkeep.begin().map_err(|error| to_python(&error))?;
+        let sending = async {
+            // The connection may have ended while nobody looked.
+            runtime::settled().await;
+            sending.await
+        };
+        Ok(Operation::new(process, sending).on(self.threads))
+    }
+}
+
+impl Drop for MessageSender {
+    fn drop(&mut self) {
+        let sender = Arc::clone(&self.sender);
+        self.upkeep.end(async move { sender.close().await });
     }
 }
 

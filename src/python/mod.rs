@@ -20,6 +20,7 @@ mod queues;
 mod roots;
 mod runtime;
 mod service;
+mod upkeep;
 
 use pyo3::prelude::*;
 

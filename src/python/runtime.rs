@@ -2,8 +2,8 @@
 //!
 //! There are two, started at first use. What goes on between calls (the connections of devices, all of asyncio) runs on
 //! the worker's, which has a thread of its own. What goes on only while somebody waits (the requests of blocking service
-//! clients) runs on the callers', which has none: the threads that wait drive it, so a call is not handed to another
-//! thread and back. A forked child starts new ones.
+//! clients, their messages) runs on the callers', which has none: the threads that wait drive it, so a call is not handed
+//! to another thread and back. A forked child starts new ones.
 //! A waiting thread is detached from the interpreter; the main thread looks for signals every 100 ms, so
 //! Ctrl-C ends every blocking call. No tokio thread ever touches Python. Once the interpreter is
 //! finishing, threads that wait stay parked: a daemon thread that came back then would be killed inside
@@ -36,7 +36,7 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 pub(super) enum Threads {
     /// The core's own.
     Worker,
-    /// Those that wait. While none does, nothing happens.
+    /// Those that wait. While none does, nothing happens, but for what [`super::upkeep`] does.
     Callers,
     /// None of their own: for what needs no timer and no connection, and only waits for something that other threads
     /// bring. Whoever brings it runs what is left to do.
@@ -103,11 +103,14 @@ pub(super) fn settle_callers() {
     let mine = slot.as_ref().filter(|mine| mine.process == process()).map(|mine| mine.runtime);
     drop(slot);
     if let Some(runtime) = mine {
-        runtime.block_on(async {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-        });
+        runtime.block_on(settled());
+    }
+}
+
+/// Wait until the runtime has seen what has happened to its connections, and its tasks have acted on it.
+pub(super) async fn settled() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
     }
 }
 

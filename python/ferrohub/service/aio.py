@@ -67,7 +67,7 @@ EventReader = AsyncEventReader
 class AsyncServiceClient(Connection):
     """Runs calls on one hub, any number at once."""
 
-    _blocks = False
+    blocks = False
 
     async def run(self, call: Call[Result]) -> Result:
         """Send the requests of a call and await its result; raises as the client that blocks does."""

@@ -20,7 +20,7 @@ class IoTHubAmqpClientBase:
 
     def __init__(self, hostname: str, authorization: Authorization, transport_type: Any) -> None:
         self.hostname = hostname
-        self._messages = Messages(hostname, authorization, transport_of(transport_type), DEFAULT_TIMEOUT)
+        self._messages = Messages(hostname, authorization, transport_of(transport_type), DEFAULT_TIMEOUT, True)
 
     @one_frame
     def send_message_to_device(self, device_id: str, message: Any, app_props: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class Connection:
     """One hub's REST endpoint, and who asks: what clients of both kinds have."""
 
-    _blocks: bool
+    blocks: bool
+    """Whether threads wait for its calls, or an event loop."""
 
     def __init__(
         self, host_name: str, authorization: Authorization, timeout: float | None, retry: RetryPolicy | None
@@ -57,7 +58,7 @@ class Connection:
             if self._transport is None:
                 policy, key = self.authorization.policy_name, self.authorization.key
                 try:
-                    self._transport = ServiceTransport(self.host_name, _platform(), policy, key, self._blocks)
+                    self._transport = ServiceTransport(self.host_name, _platform(), policy, key, self.blocks)
                 except CoreError as error:
                     raise errors.from_core(error) from None
             return self._transport
@@ -88,7 +89,7 @@ class Connection:
 class ServiceClient(Connection):
     """Runs calls on one hub, one after the other or from many threads at once."""
 
-    _blocks = True
+    blocks = True
 
     def run(self, call: Call[Result]) -> Result:
         """Send the requests of a call and wait for its result.

@@ -31,12 +31,13 @@ class Messages:
     """The messages of one manager: one connection, made when it is first needed."""
 
     def __init__(
-        self, host_name: str, authorization: Authorization, transport_type: TransportType, timeout: float
+        self, host_name: str, authorization: Authorization, transport_type: TransportType, timeout: float, blocks: bool
     ) -> None:
         self.authorization = authorization
         self._host_name = host_name
         self._websocket = transport_type is TransportType.AmqpOverWebsocket
         self._timeout = timeout
+        self._blocks = blocks
         self._sender: MessageSender | None = None
         self._opening = threading.Lock()
 
@@ -73,10 +74,10 @@ class Messages:
     def _open(self) -> MessageSender:
         with self._opening:
             if self._sender is None:
-                self._sender = self._made(MessageSender)
+                self._sender = self._made(MessageSender, self._blocks)
             return self._sender
 
-    def _made(self, native: Callable[..., Native], *more: str) -> Native:
+    def _made(self, native: Callable[..., Native], *more: Any) -> Native:
         policy, key = self.authorization.policy_name, self.authorization.key
         try:
             return native(self._host_name, self._websocket, policy, key, *more)

@@ -60,7 +60,9 @@ class AnyRegistryManager(AnyManager):
         self._client.open()
         self._transport_type = transport_of(transport_type)
         client = self._client
-        self._messages = Messages(client.host_name, client.authorization, self._transport_type, client.timeout)
+        self._messages = Messages(
+            client.host_name, client.authorization, self._transport_type, client.timeout, client.blocks
+        )
 
     def _events(self, kind: type[Reader], options: Options) -> Reader:
         client = self._client

@@ -32,6 +32,8 @@ const ATTEMPTS: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// For a connection to say goodbye.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// For what a connection that has ended still says.
 const LAST_OUTCOMES: Duration = Duration::from_secs(1);
 
@@ -204,9 +206,18 @@ impl MessageSender {
         outcomes
     }
 
-    /// End the connection, when the messages on it have their outcomes; a message afterwards opens a new one.
+    /// End the connection, when the messages on it have their outcomes; a message afterwards opens a new one. Waits a
+    /// second for it.
     pub async fn close(&self) {
-        *self.current.lock().await = Current::default();
+        let Some(route) = std::mem::take(&mut *self.current.lock().await).route else { return };
+        let ended = route.live.lock().await.as_ref().map(|live| live.connection.ended());
+        if !route.is_of_this_process().await {
+            return std::mem::forget(route);
+        }
+        drop(route);
+        if let Some(ended) = ended {
+            let _ = timeout(CLOSE_TIME, ended).await;
+        }
     }
 
     /// Give the message to a connection. On an error it has not left.

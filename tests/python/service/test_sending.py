@@ -8,10 +8,12 @@ import socket
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import process_status
 import pytest
 from azure.iot.device import IoTHubDeviceClient
 from azure.iot.hub import IoTHubRegistryManager, aio
@@ -218,6 +220,45 @@ def test_a_forked_child_has_a_connection_of_its_own(hub: LocalHub, transport: Tr
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     registry.send_c2d_message("d", "after")
     assert registry.get_device("d").cloud_to_device_message_count == 5
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("way", ["closed", "forgotten"])
+def test_a_manager_that_is_closed_or_forgotten_leaves_no_thread_and_no_connection(
+    hub: LocalHub, transport: TransportType, way: str
+) -> None:
+    def open_things() -> object:
+        return process_status.threads().count("ferrohub-upkeep"), process_status.descriptors()
+
+    def send_from(registry: IoTHubRegistryManager) -> object:
+        registry.send_c2d_message("d", "hello")
+        meanwhile = open_things()
+        if way == "closed":
+            registry.close()
+        return meanwhile
+
+    with IoTHubRegistryManager(hub.connection_string) as other:
+        other.create_device_with_sas("d", "", "", "enabled")
+    before = process_status.steady(open_things)
+    assert send_from(IoTHubRegistryManager(hub.connection_string, transport_type=transport)) != before
+    assert process_status.settled(open_things, lambda found: found == before) == before
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_threads_share_the_connection(hub: LocalHub, transport: TransportType) -> None:
+    registry = IoTHubRegistryManager(hub.connection_string, transport_type=transport, timeout=SECONDS)
+    names = [f"d{number}" for number in range(8)]
+    for name in names:
+        registry.create_device_with_sas(name, "", "", "enabled")
+
+    def send(name: str) -> None:
+        for number in range(25):
+            registry.send_c2d_message(name, str(number))
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(send, names))
+    assert [registry.get_device(name).cloud_to_device_message_count for name in names] == [25] * len(names)
 
 
 @pytest.mark.soak
