@@ -28,6 +28,8 @@ pub struct Outbound<P> {
     owners: Vec<(P, Result<Bytes>)>,
     subscriptions: BTreeSet<String>,
     window: usize,
+    /// The window was full and has not opened since.
+    is_full: bool,
     last_id: u16,
     /// How many ids have been given, those that were left out too.
     given: u64,
@@ -56,6 +58,7 @@ impl<P: PartialEq> Outbound<P> {
             owners: Vec::new(),
             subscriptions: BTreeSet::new(),
             window: window.clamp(1, usize::from(u16::MAX / 2)),
+            is_full: false,
             last_id: 0,
             given: 0,
             earliest_deadline: None,
@@ -136,7 +139,7 @@ impl<P: PartialEq> Outbound<P> {
         };
         !self.paused
             && !self.queued.is_empty()
-            && self.in_flight.len() >= self.window
+            && !self.has_room()
             // Acknowledgements come in order: mostly one look is enough.
             && self.in_flight.front().is_some_and(&mut is_over)
             && self.in_flight.iter().filter(|sent| is_over(sent)).count() * 2 > self.window
@@ -153,13 +156,23 @@ impl<P: PartialEq> Outbound<P> {
     /// # Errors
     /// `Protocol` if a packet can't be encoded; it then has that outcome too.
     pub fn fill(&mut self, output: &mut BytesMut, limit: usize) -> Result<()> {
-        while !self.paused && self.in_flight.len() < self.window && output.len() < limit {
-            let Some(request) = self.queued.pop_front() else { break };
-            self.write(request, false, output)?;
+        if self.has_room() {
+            while !self.paused && self.in_flight.len() < self.window && output.len() < limit {
+                let Some(request) = self.queued.pop_front() else { break };
+                self.write(request, false, output)?;
+            }
+            self.is_full = self.in_flight.len() >= self.window;
         }
         release(&mut self.queued);
         release(&mut self.in_flight);
         Ok(())
+    }
+
+    /// A full window opens when a quarter of it is free: many packets leave in one piece then, and reach the hub in one,
+    /// where each acknowledgement would let out one.
+    fn has_room(&self) -> bool {
+        let closed = if self.is_full { (self.window / 4).max(1) } else { 1 };
+        self.in_flight.len() + closed <= self.window
     }
 
     fn write(&mut self, mut request: Request<P>, again: bool, output: &mut BytesMut) -> Result<()> {

@@ -206,10 +206,11 @@ impl DeviceClient {
             let sending: Vec<_> = written.into_iter().map(send).collect();
             async move {
                 let mut outcomes = Vec::with_capacity(sending.len());
-                // They are on their way together: waiting for one after another takes as long as for the last.
-                for sent in sending {
+                // They are on their way together, and the last arrives last: who waits for it is woken once.
+                for sent in sending.into_iter().rev() {
                     outcomes.push(sent.await);
                 }
+                outcomes.reverse();
                 Ok(Outcomes(outcomes))
             }
         });

@@ -66,6 +66,22 @@ fn the_window_bounds_what_is_in_flight_and_order_is_kept() {
 }
 
 #[test]
+fn a_full_window_opens_when_a_quarter_is_free_and_lets_out_as_many_at_once() {
+    let mut scene = Scene::new(8);
+    let _receipts: Vec<_> = (0..12).map(|_| scene.publish("a")).collect();
+    assert_eq!(scene.written().len(), 8);
+    scene.outbound.published(1);
+    assert!(scene.written().is_empty());
+    scene.outbound.published(2);
+    assert_eq!(scene.written().len(), 2);
+    // What has never been full takes each at once.
+    (3..=8).for_each(|id| scene.outbound.published(id));
+    assert_eq!(scene.written().len(), 2);
+    let _one_more = scene.publish("a");
+    assert_eq!(scene.written().len(), 1);
+}
+
+#[test]
 fn packet_ids_wrap_and_leave_out_those_in_flight() {
     let mut scene = Scene::new(3);
     let _first = scene.publish("a");
