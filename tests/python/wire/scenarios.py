@@ -274,6 +274,7 @@ async def disconnected_with_a_message_in_flight(stage: Stage) -> None:
     sending = await _send_into_the_void(stage, client, "cancelled")
     await done(client.disconnect())
     stage.tell(error=await _error(sending))
+    await stage.seen("DISCONNECT")  # it is under way when `disconnect` returns
     stage.recorder.drop()
     await done(client.send_message("after"))
     await done(client.shutdown())
