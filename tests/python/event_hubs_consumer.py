@@ -34,7 +34,9 @@ def main(connection_string: str, ca_file: str, positions: str) -> None:
             print(context.partition_id, event.sequence_number, device, event.body_as_str())
         sys.stdout.flush()
 
-    client.receive_batch(on_batch, starting_position={one: known.get(one, "-1") for one in partitions}, max_wait_time=1)
+    client.receive_batch(
+        on_batch, starting_position={one: known.get(one, "-1") for one in partitions}, max_wait_time=0.1
+    )
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ class Program:
             "starting_position": position(start),
             "starting_position_inclusive": inclusive,
             "partition_id": partition,
-            "max_wait_time": 1,
+            "max_wait_time": 0.1,
             **options,
         }
         client = self._client(group, connection_string)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PROGRAM = Path(__file__).parent.parent / "event_hubs_program.py"
 WAYS = ["sync tcp", "sync websockets", "asyncio tcp", "asyncio websockets"]
 DEVICES, EACH = 5, 20
+COUNT = DEVICES * EACH + 1
+Events = list[dict[str, Any]]
 KEY = "c2VjcmV0LWtleS1mb3ItdGVzdGluZw=="
 
 
@@ -54,7 +56,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[LocalHub]:
-    """One whose devices have sent messages."""
+    """One whose devices have sent messages, and a module one with all properties there are."""
     with LocalHub(consumer_groups=["other"]) as hub:
         registry = IoTHubRegistryManager(hub.connection_string)
         for number in range(DEVICES):
@@ -64,13 +66,12 @@ def hub() -> Iterator[LocalHub]:
             for index in range(EACH):
                 device.send_message(f"{index}")
             device.shutdown()
+        registry.create_module_with_sas("d0", "m", "", KEY, KEY)
+        send_named(hub)
         yield hub
 
 
-@pytest.fixture(scope="module")
-def named(hub: LocalHub) -> None:
-    """A module has sent a message with all properties there are."""
-    IoTHubRegistryManager(hub.connection_string).create_module_with_sas("d0", "m", "", KEY, KEY)
+def send_named(hub: LocalHub) -> None:
     module = IoTHubModuleClient.create_from_connection_string(hub.module_connection_string("d0", "m"))
     message = Message(b"named", message_id="mid", content_encoding="utf-8", content_type="application/json")
     message.correlation_id, message.user_id, message.expiry_time_utc = "cid", "uid", "2030-01-02T03:04:05Z"
@@ -103,10 +104,14 @@ def client(hub: LocalHub) -> Iterator[Client]:
     client.close()
 
 
-def all_events(client: Client) -> list[dict[str, Any]]:
-    """All events there are."""
-    count = sum(state["last_enqueued_sequence_number"] + 1 for state in client.ask("properties")[1])
-    events: list[dict[str, Any]] = client.ask("read", count=count)
+@pytest.fixture(scope="module")
+def all_events(client: Client) -> Events:
+    """All events there are, read once."""
+    return read_all(client)
+
+
+def read_all(client: Client) -> Events:
+    events: Events = client.ask("read", count=COUNT)
     assert isinstance(events, list), events
     return events
 
@@ -121,7 +126,7 @@ def of(event: dict[str, Any]) -> str:
 def test_every_event_is_read_in_the_order_of_its_device(any_client: Client) -> None:
     by_device: dict[str, list[str]] = {}
     by_partition: dict[str, list[int]] = {}
-    for event in all_events(any_client):
+    for event in read_all(any_client):
         by_device.setdefault(of(event), []).append(event["body"])
         by_partition.setdefault(event["partition"], []).append(event["sequence"])
     for number in range(DEVICES):
@@ -131,13 +136,12 @@ def test_every_event_is_read_in_the_order_of_its_device(any_client: Client) -> N
 
 
 @pytest.mark.timeout(120)
-def test_the_endpoint_and_its_partitions_tell_of_themselves(either_client: Client) -> None:
-    events = all_events(either_client)
+def test_the_endpoint_and_its_partitions_tell_of_themselves(either_client: Client, all_events: Events) -> None:
     endpoint, partitions = either_client.ask("properties")
     assert endpoint["eventhub_name"] == "iothub-ehub-localhost"
     assert endpoint["partition_ids"] == ["0", "1", "2", "3"]
     for partition in partitions:
-        last = [event for event in events if event["partition"] == partition["id"]][-1]
+        last = [event for event in all_events if event["partition"] == partition["id"]][-1]
         assert partition["eventhub_name"] == "iothub-ehub-localhost"
         assert partition["beginning_sequence_number"] == 0
         assert partition["last_enqueued_sequence_number"] == last["sequence"]
@@ -146,10 +150,9 @@ def test_the_endpoint_and_its_partitions_tell_of_themselves(either_client: Clien
 
 
 @pytest.mark.timeout(120)
-def test_reading_begins_where_it_was_told_to(either_client: Client) -> None:
-    events = all_events(either_client)
-    partition = events[0]["partition"]
-    of_partition = [event for event in events if event["partition"] == partition]
+def test_reading_begins_where_it_was_told_to(either_client: Client, all_events: Events) -> None:
+    partition = all_events[0]["partition"]
+    of_partition = [event for event in all_events if event["partition"] == partition]
     middle = of_partition[len(of_partition) // 2]
     after = [event for event in of_partition if event["sequence"] > middle["sequence"]]
     for start in (middle["offset"], middle["sequence"]):
@@ -162,10 +165,9 @@ def test_reading_begins_where_it_was_told_to(either_client: Client) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_one_event_at_a_time_is_enough_of_a_prefetch(client: Client) -> None:
-    events = all_events(client)
-    partition = events[0]["partition"]
-    of_partition = [event for event in events if event["partition"] == partition][:20]
+def test_one_event_at_a_time_is_enough_of_a_prefetch(client: Client, all_events: Events) -> None:
+    partition = all_events[0]["partition"]
+    of_partition = [event for event in all_events if event["partition"] == partition][:20]
     assert client.ask("read", count=20, partition=partition, prefetch=1)[:20] == of_partition
 
 
@@ -200,9 +202,8 @@ def test_the_newest_events_are_those_that_come_after(way: str) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("named")
-def test_an_event_has_what_its_sender_and_the_hub_gave_it(client: Client, hub: LocalHub) -> None:
-    (event,) = [event for event in all_events(client) if event["body"] == "named"]
+def test_an_event_has_what_its_sender_and_the_hub_gave_it(all_events: Events, hub: LocalHub) -> None:
+    (event,) = [event for event in all_events if event["body"] == "named"]
     system = event["system"]
     module = IoTHubRegistryManager(hub.connection_string).get_module("d0", "m")
     enqueued = round(event["enqueued"] * 1000)
@@ -230,8 +231,8 @@ def test_an_event_has_what_its_sender_and_the_hub_gave_it(client: Client, hub: L
 
 
 @pytest.mark.timeout(120)
-def test_a_reader_may_be_told_of_the_end_of_its_partition(client: Client) -> None:
-    partition = all_events(client)[0]["partition"]
+def test_a_reader_may_be_told_of_the_end_of_its_partition(client: Client, all_events: Events) -> None:
+    partition = all_events[0]["partition"]
     (state,) = [state for state in client.ask("properties")[1] if state["id"] == partition]
     count = state["last_enqueued_sequence_number"] + 1
     last = client.ask("read", count=count, partition=partition, track_last_enqueued_event_properties=True)[-1]["last"]
@@ -273,8 +274,10 @@ def test_only_policies_of_back_ends_may_read(client: Client, hub: LocalHub) -> N
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("level", [1, 2])
-def test_an_owner_takes_a_partition_from_the_last(client: Client, hub: LocalHub, level: int) -> None:
-    partition = all_events(client)[0]["partition"]
+def test_an_owner_takes_a_partition_from_the_last(
+    client: Client, all_events: Events, hub: LocalHub, level: int
+) -> None:
+    partition = all_events[0]["partition"]
     first = Client(hub, "sync tcp")
     try:
         first.begin("read", count=10**6, partition=partition, owner_level=1, tells_begin=True)
