@@ -67,8 +67,10 @@ test: test-rust test-python test-pythons instructions
 test-rust:
 	cargo test --locked --quiet
 
+# Two processes for two cores. In the order of the files: those with the fewest tests are not those that take least.
 test-python: dev local-wheels official
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not alone and not soak"
+	$(BIN)/python -m pytest -m "alone and not soak"
 
 # The suite runs on one Python, the tutorial on the others that are found.
 test-pythons: local-wheels

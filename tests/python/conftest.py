@@ -14,11 +14,28 @@ from azure.iot import device as synchronous
 from azure.iot.device import aio
 from azure.iot.hub import IoTHubRegistryManager
 from sorts_of_clients import SECONDS, Back, Sort
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ferrohub import LocalHub
+
+
+class WhatIsSetUpOnce(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """How tests are dealt out to several processes (`pytest -n`): by file, for its tests share what it sets up.
+
+    The tests of `contract` count their calls together, those of `interop` look at the same outcomes.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith(("/contract", "/interop")) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WhatIsSetUpOnce:
+    return WhatIsSetUpOnce(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

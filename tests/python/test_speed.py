@@ -16,6 +16,8 @@ from azure.iot.hub import IoTHubRegistryManager
 from ferrohub import LocalHub
 from support import DEVICE, MODULE, PATIENCE, Program, official_python, run
 
+pytestmark = pytest.mark.alone
+
 ROUNDS = 11
 FIRST_TWIN = """
 import sys

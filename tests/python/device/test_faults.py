@@ -98,6 +98,7 @@ def test_a_cut_cable_is_noticed_within_one_and_a_half_keep_alives(hub: LocalHub,
         client.send_message("1")
 
 
+@pytest.mark.alone
 def test_without_an_acknowledgement_a_call_ends_at_its_time(hub: LocalHub, client: IoTHubDeviceClient) -> None:
     with hub.faults.withhold_pubacks("d"):
         begin = time.monotonic()

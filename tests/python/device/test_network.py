@@ -13,6 +13,8 @@ import network_run
 import pytest
 from support import ROOT, own_network, run
 
+pytestmark = pytest.mark.alone
+
 LATE = 0.1
 """Seconds after its time at which a call has ended; one may meet a busy moment of the machine."""
 BUSY = 1.0

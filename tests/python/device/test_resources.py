@@ -141,6 +141,7 @@ def added_by_hanging_clients(client: IoTHubDeviceClient, string: str, port: int)
     return statistics.quantiles(beside, n=100)[98] - statistics.quantiles(without, n=100)[98]
 
 
+@pytest.mark.alone
 def test_connects_that_hang_add_less_than_5_ms_to_another_clients_sends(own_hub: LocalHub, silent_port: int) -> None:
     IoTHubRegistryManager(own_hub.connection_string).create_device_with_sas("d", "", "", "enabled")
     string = own_hub.device_connection_string("d")

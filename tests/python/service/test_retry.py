@@ -90,6 +90,7 @@ def test_a_program_says_how_often_a_call_is_tried(attempts: int, recorder: Recor
     assert len(recorder.requests) == attempts + 3
 
 
+@pytest.mark.alone
 def test_no_call_takes_longer_than_its_time(recorder: RecordingHub) -> None:
     recorder.answers = BUSY
     manager = IoTHubRegistryManager(recorder.connection_string(), retry=RetryPolicy(attempts=1000), timeout=1)
