@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+import results
 from ferrohub import LocalHub
 from support import ROOT, run
 
@@ -24,6 +26,16 @@ def test_every_program_prints_what_it_should(hub: LocalHub, tmp_path: Path, monk
             env["DEVICE_CONNECTION_STRING"] = hub.device_connection_string("thermostat")
         ran = run(sys.executable, "-c", program, env=env)
         assert (ran.code, ran.out, ran.err) == (0, printed, "")
+
+
+def test_the_figures_it_tells_are_those_of_the_run_that_is_kept() -> None:
+    kept = (ROOT / "benches" / "results" / "latest.json").read_text("utf-8")
+    lines = {results.line(row) for row in json.loads(kept)["rows"]}
+    told = [line for line in README.splitlines() if re.search(r"\| (ok|near|BELOW) \|$", line)]
+    assert told
+    assert set(told) <= lines
+    page = (ROOT / "benches" / "results" / "latest.md").read_text("utf-8")
+    assert page == results.page(json.loads(kept))
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`?ferrohub [^`\n]*?(--[a-z-]+)", README))))
