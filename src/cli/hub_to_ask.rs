@@ -112,6 +112,5 @@ pub(super) fn refusal(response: &Response, what: &str) -> Error {
 
 /// The name of the error in an answer: why a path was not found, or what.
 pub(super) fn error_code(response: &Response) -> Option<&str> {
-    let mut headers = response.headers.iter();
-    headers.find(|(name, _)| name == "iothub-errorcode").map(|(_, value)| value.as_str())
+    response.headers.get("iothub-errorcode")?.to_str().ok()
 }

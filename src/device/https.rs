@@ -172,12 +172,14 @@ fn error_name(status: u16, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderMap;
+
     use super::*;
 
     fn refused(status: u16, reason: &str, body: &'static str) -> Error {
         let body = Bytes::from_static(body.as_bytes());
         let answer =
-            Response { status, reason: reason.into(), headers: Vec::new(), body, url: String::new() };
+            Response { status, reason: reason.into(), headers: HeaderMap::new(), body, url: String::new() };
         outcome(answer).unwrap_err()
     }
 

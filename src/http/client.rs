@@ -171,16 +171,19 @@ impl Client {
 }
 
 async fn exchange(pool: &reqwest::Client, request: &Request, url: Url) -> reqwest::Result<Response> {
-    let address = String::from(url.clone());
-    let mut building = pool.request(request.method.clone(), url).headers(request.headers.clone());
+    let address = url.as_str().to_owned();
+    let mut asking = reqwest::Request::new(request.method.clone(), url);
+    asking.headers_mut().clone_from(&request.headers);
     // A body-less DELETE or POST says so, as the official packages do.
     let length_is_expected = request.method != Method::GET;
     match &request.body {
-        Some(body) => building = building.body(body.clone()),
-        None if length_is_expected => building = building.header(CONTENT_LENGTH, 0),
+        Some(body) => *asking.body_mut() = Some(body.clone().into()),
+        None if length_is_expected => {
+            asking.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         None => {}
     }
-    Response::read(building.send().await?, address).await
+    Response::read(pool.execute(asking).await?, address).await
 }
 
 #[cfg(unix)]

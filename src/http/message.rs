@@ -53,8 +53,8 @@ pub struct Response {
     pub status: u16,
     /// The reason phrase as it was sent.
     pub reason: String,
-    /// The headers, in order.
-    pub headers: Vec<(String, String)>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
     /// The address that was asked.
@@ -62,16 +62,10 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first header of this name, in lower case.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
     /// How long to wait before asking again, if the server says so: in seconds, or until a time (RFC 9110, 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let text = self.header(RETRY_AFTER.as_str())?;
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
@@ -79,20 +73,15 @@ impl Response {
         Some(time.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
-    pub(super) async fn read(answer: reqwest::Response, url: String) -> reqwest::Result<Self> {
+    pub(super) async fn read(mut answer: reqwest::Response, url: String) -> reqwest::Result<Self> {
         let status = answer.status();
         let reason = answer.extensions().get::<hyper::ext::ReasonPhrase>().map_or_else(
             || status.canonical_reason().unwrap_or_default().to_owned(),
-            |reason| text(reason.as_bytes()),
+            |reason| String::from_utf8_lossy(reason.as_bytes()).into_owned(),
         );
-        let headers = answer.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+        let headers = std::mem::take(answer.headers_mut());
         Ok(Self { status: status.as_u16(), reason, headers, body: answer.bytes().await?, url })
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -102,7 +91,7 @@ mod tests {
     #[test]
     fn the_server_names_seconds_or_a_time() {
         let after = |text: &str| {
-            let headers = vec![("retry-after".to_owned(), text.to_owned())];
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
             let reason = String::new();
             Response { status: 429, reason, headers, body: Bytes::new(), url: String::new() }.retry_after()
         };

@@ -313,7 +313,8 @@ mod tests {
             let told = Arc::clone(&told);
             move |line| told.lock().unwrap().push_str(line)
         });
-        hub.store = Store::with_journal(State::default(), Journal::start(file, notices).unwrap());
+        Arc::get_mut(&mut hub.0).unwrap().store =
+            Store::with_journal(State::default(), Journal::start(file, notices).unwrap());
         create(&hub, &device(0)).await;
         full.store(true, Ordering::SeqCst);
         let id = device(1);

@@ -63,6 +63,7 @@ pub mod uploads;
 mod workload;
 pub mod x509;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -131,13 +132,24 @@ impl Default for HubSettings {
     }
 }
 
-/// One hub: its state, and what its endpoints share. Clones are handles to the same hub.
+/// One hub: its state, and what its endpoints share. Clones are handles to the same hub: every request has a few.
 #[derive(Clone)]
-pub struct HubState {
+pub struct HubState(Arc<HubParts>);
+
+impl Deref for HubState {
+    type Target = HubParts;
+
+    fn deref(&self) -> &HubParts {
+        &self.0
+    }
+}
+
+/// What a hub is made of.
+pub struct HubParts {
     /// The host name that devices are sent to, with the port unless it is a usual one.
     pub address: Arc<str>,
     /// Who may do what, and the hub's names.
-    pub access: Arc<Access>,
+    pub access: Access,
     /// What tells the time.
     pub clock: Clock,
     /// How much the hub holds.
@@ -147,7 +159,7 @@ pub struct HubState {
     /// The configurations there are.
     pub configurations: Arc<Table>,
     /// What becomes of messages to devices.
-    pub feedback: Arc<Feedback>,
+    pub feedback: Feedback,
     /// What devices told of their uploads, for back ends.
     pub file_notifications: ServiceQueue,
     /// When messages to devices expire.
@@ -155,9 +167,9 @@ pub struct HubState {
     /// Who is connected now.
     pub connections: Connections,
     /// What has happened so far.
-    pub counters: Arc<Counters>,
+    pub counters: Counters,
     /// What devices sent.
-    pub events: Arc<EventLog>,
+    pub events: EventLog,
     /// When the hub was started, milliseconds since 1970.
     pub created_unix_millis: u64,
     /// The consumer groups that may read it.
@@ -165,13 +177,13 @@ pub struct HubState {
     /// Who reads it now.
     owners: Owners,
     /// How often somebody has connected or disconnected, as far as it was told.
-    connection_events: Arc<AtomicU64>,
+    connection_events: AtomicU64,
     /// The files of devices.
-    pub uploads: Arc<Uploads>,
+    pub uploads: Uploads,
     /// The scheduled jobs that are active.
-    pub jobs: Arc<Jobs>,
+    pub jobs: Jobs,
     /// What goes wrong on purpose.
-    pub faults: Arc<Faults>,
+    pub faults: Faults,
     /// Who is told what happens.
     pub notices: Notices,
 }
@@ -193,12 +205,12 @@ impl HubState {
         if !configurations.is_empty() {
             store.watch().note_all();
         }
-        let feedback = Arc::new(store.peek(Feedback::restored));
+        let feedback = store.peek(Feedback::restored);
         let file_notifications = store.peek(uploads::restored_notifications);
         let deadlines = Arc::new(store.peek(messages::deadlines));
-        Ok(Self {
+        Ok(Self(Arc::new(HubParts {
             address: settings.address.as_str().into(),
-            access: Arc::new(Access::new(&record.host_name, &record.owner_key)?),
+            access: Access::new(&record.host_name, &record.owner_key)?,
             clock: settings.clock.clone(),
             limits: settings.limits,
             store,
@@ -207,17 +219,17 @@ impl HubState {
             file_notifications,
             deadlines,
             connections: Connections::default(),
-            counters: Arc::default(),
+            counters: Counters::default(),
             created_unix_millis: settings.clock.unix_millis(),
             consumer_groups: settings.events.groups(),
             owners: Owners::default(),
-            connection_events: Arc::default(),
-            events: Arc::new(settings.open_events(log)?),
-            uploads: Arc::default(),
-            jobs: Arc::default(),
-            faults: Arc::default(),
+            connection_events: AtomicU64::default(),
+            events: settings.open_events(log)?,
+            uploads: Uploads::default(),
+            jobs: Jobs::default(),
+            faults: Faults::default(),
             notices: settings.notices.clone(),
-        })
+        })))
     }
 }
 

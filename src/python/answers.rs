@@ -27,7 +27,7 @@ pub(super) enum Answer {
     /// For each None, or `(kind, message, causes)`: a list.
     Outcomes(Outcomes),
     /// `(status, reason, headers, body, address, attempts, given up, None or seconds in doubt)`.
-    Service(service::Response),
+    Service(Box<service::Response>),
 }
 
 /// What became of each of many things.
@@ -77,7 +77,7 @@ impl From<ConnectionEvent> for Answer {
 
 impl From<service::Response> for Answer {
     fn from(response: service::Response) -> Self {
-        Self::Service(response)
+        Self::Service(Box::new(response))
     }
 }
 
@@ -108,7 +108,7 @@ impl<'py> IntoPyObject<'py> for Answer {
                 let parts = outcomes.iter().map(|outcome| outcome.as_ref().err().map(describe));
                 parts.collect::<Vec<_>>().into_bound_py_any(py)
             }
-            Self::Service(response) => service_parts(py, response),
+            Self::Service(response) => service_parts(py, *response),
         }
     }
 }
@@ -130,6 +130,9 @@ fn service_parts(py: Python<'_>, response: service::Response) -> PyResult<Bound<
     let service::Response { answer, attempts, given_up, in_doubt } = response;
     let body = PyBytes::new(py, &answer.body);
     let in_doubt = in_doubt.map(|time| time.as_secs_f64());
-    (answer.status, answer.reason, answer.headers, body, answer.url, attempts, given_up, in_doubt)
+    let headers = answer.headers.iter();
+    let headers: Vec<_> =
+        headers.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect();
+    (answer.status, answer.reason, headers, body, answer.url, attempts, given_up, in_doubt)
         .into_bound_py_any(py)
 }

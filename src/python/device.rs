@@ -317,7 +317,7 @@ impl DeviceClient {
 impl DeviceClient {
     fn operation<T, F>(&self, start: impl FnOnce(Arc<Client>) -> F) -> Operation
     where
-        T: Into<Answer>,
+        T: Into<Answer> + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         Operation::new(self.process, start(Arc::clone(&self.client)))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fe2o3_amqp::types::messaging::{AmqpValue, ApplicationProperties, Batch, Body, Data, Message, MessageId};
 use fe2o3_amqp::types::primitives::{Binary, OrderedMap, SimpleValue, Symbol, Timestamp, Uuid, Value};
+use futures_util::FutureExt;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -85,7 +86,7 @@ impl MessageSender {
 }
 
 impl MessageSender {
-    fn operation<T: Into<Answer>>(
+    fn operation<T: Into<Answer> + 'static>(
         &self,
         sending: impl Future<Output = Result<T>> + Send + 'static,
     ) -> PyResult<Operation> {
@@ -95,11 +96,8 @@ impl MessageSender {
             return Ok(Operation::new(process, sending));
         }
         self.upkeep.begin().map_err(|error| to_python(&error))?;
-        let sending = async {
-            // The connection may have ended while nobody looked.
-            runtime::settled().await;
-            sending.await
-        };
+        // The connection may have ended while nobody looked.
+        let sending = runtime::settled().then(|()| sending);
         Ok(Operation::new(process, sending).on(self.threads))
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use futures_util::TryFutureExt;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
@@ -50,11 +51,12 @@ pub(super) struct Operation {
 
 impl Operation {
     /// `process` is the one in which the client was made.
-    pub(super) fn new<T: Into<Answer>>(
+    pub(super) fn new<T: Into<Answer> + 'static>(
         process: u32,
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Self {
-        let future: Running = Box::pin(async { future.await.map(Into::into) });
+        // Not an `async` block, which would hold a large future twice.
+        let future: Running = Box::pin(future.map_ok(Into::into));
         let future = Pending(Arc::new(Mutex::new(Some(future))));
         Self { future, started: Mutex::default(), process, threads: Threads::Worker }
     }

@@ -1,5 +1,6 @@
 //! One hub's REST endpoint: a signature per request, retries, redirections.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
@@ -46,6 +47,16 @@ pub struct Transport {
     credentials: Option<Credentials>,
     clock: Clock,
     client: Client,
+    /// The last signature: it is the same for all requests of one second.
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Debug)]
+struct Token {
+    /// In seconds since 1970.
+    expires: u64,
+    /// The Authorization header, marked as one that is never shown.
+    value: HeaderValue,
 }
 
 impl Transport {
@@ -63,7 +74,7 @@ impl Transport {
     ) -> Result<Self> {
         let origin = Origin::Https(host_name.clone());
         let client = Client::new(Settings::new(origin, user_agent.to_owned(), roots))?;
-        Ok(Self { host_name, credentials, clock, client })
+        Ok(Self { host_name, credentials, clock, client, token: Mutex::default() })
     }
 
     /// Send a request and wait for the answer, `limit` at most in all, trying again where that is safe. A POST or PATCH
@@ -74,7 +85,7 @@ impl Transport {
     /// the address can't be used; `System` if the trusted certificates can't be read.
     pub async fn request(
         &self,
-        request: Request,
+        mut request: Request,
         repeatable: bool,
         limit: Duration,
         retry: RetryPolicy,
@@ -85,7 +96,8 @@ impl Transport {
         let mut doubtful: Option<Instant> = None;
         loop {
             let began = Instant::now();
-            let answer = timeout_at(deadline, self.attempt(request.clone())).await;
+            self.sign(&mut request);
+            let answer = timeout_at(deadline, self.attempt(&request)).await;
             let answer = answer.map_err(|_| self.client.late(limit))?;
             let outcome = match &answer {
                 Ok(answer) => Outcome::answered(answer),
@@ -112,26 +124,31 @@ impl Transport {
         self.client.close();
     }
 
-    async fn attempt(&self, mut request: Request) -> Result<http::Response, Failure> {
+    async fn attempt(&self, request: &Request) -> Result<http::Response, Failure> {
+        let mut redirected: Option<Request> = None;
         for _ in 0..MOST_REDIRECTS {
-            if let Some(token) = self.token() {
-                request.headers.insert(AUTHORIZATION, token);
-            }
-            let answer = self.client.send(&request).await?;
-            let Some(elsewhere) = redirection(&request.method, &answer) else { return Ok(answer) };
-            request.target = elsewhere;
+            let answer = self.client.send(redirected.as_ref().unwrap_or(request)).await?;
+            let Some(target) = redirection(&request.method, &answer) else { return Ok(answer) };
+            redirected = Some(Request { target, ..request.clone() });
         }
         let text = format!("{} redirected too many times", self.host_name);
         Err(Failure::hopeless(Error::new(ErrorKind::Protocol, text)))
     }
 
-    fn token(&self) -> Option<HeaderValue> {
-        let Credentials { policy, key } = self.credentials.as_ref()?;
+    fn sign(&self, request: &mut Request) {
+        let Some(Credentials { policy, key }) = &self.credentials else { return };
         let expires = self.clock.unix_seconds() + TOKEN_SECONDS;
-        let token = key.service_token(&self.host_name, policy, expires);
-        let mut value = HeaderValue::from_bytes(token.as_bytes()).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        if token.as_ref().is_none_or(|token| token.expires != expires) {
+            let text = key.service_token(&self.host_name, policy, expires);
+            *token = HeaderValue::try_from(text).ok().map(|mut value| {
+                value.set_sensitive(true);
+                Token { expires, value }
+            });
+        }
+        if let Some(token) = token.as_ref() {
+            request.headers.insert(AUTHORIZATION, token.value.clone());
+        }
     }
 }
 
@@ -141,7 +158,7 @@ fn redirection(method: &Method, answer: &http::Response) -> Option<String> {
         return None;
     }
     let asked = Url::parse(&answer.url).ok()?;
-    let elsewhere = asked.join(answer.header(LOCATION.as_str())?).ok()?;
+    let elsewhere = asked.join(answer.headers.get(LOCATION)?.to_str().ok()?).ok()?;
     if elsewhere.origin() != asked.origin() {
         return None;
     }
@@ -186,8 +203,26 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_key() {
-        let shown = format!("{:?}", transport("h"));
+    fn requests_of_one_second_have_one_signature_and_later_ones_another() {
+        let transport = transport("h");
+        let signed = || {
+            let mut request = get();
+            transport.sign(&mut request);
+            request.headers[AUTHORIZATION].to_str().unwrap().to_owned()
+        };
+        let first = signed();
+        assert!(first.contains("&se=3600&"), "{first}");
+        assert_eq!(signed(), first);
+        transport.clock.advance(Duration::from_secs(1));
+        assert!(signed().contains("&se=3601&"));
+    }
+
+    #[test]
+    fn debug_shows_no_key_and_no_token() {
+        let transport = transport("h");
+        transport.sign(&mut get());
+        let shown = format!("{transport:?}");
         assert!(shown.contains("iothubowner") && !shown.contains("c2VjcmV0") && !shown.contains("115, 101"));
+        assert!(!shown.contains("sig="), "{shown}");
     }
 }

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 
 class Headers:
-    """Response headers, looked up in any case; the first of several with one name counts."""
+    """Response headers, looked up in any case; the first of several with one name counts.
+
+    The core gives their names in lower case.
+    """
 
     def __init__(self, items: list[tuple[str, str]]) -> None:
         self._items = items
-        self._values = {name.lower(): value for name, value in reversed(items)}
+        self._values = dict(reversed(items))
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
@@ -37,7 +40,7 @@ class Headers:
         return self._values.get(name.lower(), default)
 
     def keys(self) -> list[str]:
-        """The names as the hub wrote them."""
+        """The names."""
         return list(self)
 
     def items(self) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ mod run;
 mod twin_updates;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
@@ -68,13 +68,13 @@ impl Jobs {
         name: &str,
         work: impl Future<Output = Result<(), HubError>> + Send + 'static,
     ) {
-        let (jobs, own_name) = (Arc::clone(&hub.jobs), name.to_owned());
+        let (hub, own_name) = (hub.clone(), name.to_owned());
         // Held until the task is in the table, from which it takes itself in the end.
         let mut tasks = self.tasks();
         let task = tokio::spawn(async move {
             // An error is the data file's, and everybody is told of that.
             let _ = work.await;
-            jobs.tasks().remove(&own_name);
+            hub.jobs.tasks().remove(&own_name);
         });
         tasks.insert(name.to_owned(), task.abort_handle());
     }

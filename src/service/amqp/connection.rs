@@ -83,6 +83,11 @@ impl HubConnection {
         if self.endpoint.clock.unix_seconds() < self.renewal {
             return Ok(());
         }
+        // Seldom, and large.
+        Box::pin(self.renew(bearer)).await
+    }
+
+    async fn renew(&mut self, bearer: Option<&BearerToken>) -> Result<()> {
         let (token, expires) = self.endpoint.token(bearer)?;
         let late = |_| Error::new(ErrorKind::ConnectionDropped, "the hub does not answer a new token");
         timeout(RENEWAL_LIMIT, self.cbs.put_token(&token)).await.map_err(late)??;
