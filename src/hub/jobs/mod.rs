@@ -199,17 +199,64 @@ fn jobs(state: &State, now: u64) -> Vec<Job> {
 
 /// Forget what has ended too long ago or is too much.
 fn forget(transaction: &mut Transaction<'_>, now: u64) {
-    let mut ended: Vec<_> = Job::all(transaction.before()).filter(|job| !job.status.is_active()).collect();
+    let ended = Job::all(transaction.before()).filter(|job| !job.status.is_active());
+    forgotten(ended.collect(), now).for_each(|job| job.remove(transaction));
+}
+
+/// Those of the jobs that have ended of which nobody is told any more.
+fn forgotten(mut ended: Vec<Job>, now: u64) -> impl Iterator<Item = Job> {
     ended.sort_by_key(|job| std::cmp::Reverse(job.ended));
     let mut rows = 0;
-    for (index, job) in ended.iter().enumerate() {
+    ended.into_iter().enumerate().filter_map(move |(index, job)| {
         rows += job.statistics.device_count;
-        if index >= MOST_ENDED || rows > MOST_ROWS || !job.is_known(now) {
-            job.remove(transaction);
-        }
-    }
+        (index >= MOST_ENDED || rows > MOST_ROWS || !job.is_known(now)).then_some(job)
+    })
 }
 
 fn not_found(id: &str) -> HubError {
     HubError::new(ErrorCode::JOB_NOT_FOUND, format!("There is no job '{id}'."))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A job of so many devices that ended then.
+    fn job(ended: u64, device_count: usize) -> Job {
+        let statistics = Statistics { device_count, ..Statistics::default() };
+        let job = json!({
+            "id": ended.to_string(), "status": "completed", "statistics": statistics, "condition": "*",
+            "work": { "updateTwin": {} }, "created": 0, "starts": 0, "began": 0, "ended": ended, "mostSeconds": 60,
+        });
+        serde_json::from_value(job).unwrap()
+    }
+
+    fn forgotten_of(jobs: Vec<Job>, now: u64) -> Vec<u64> {
+        let mut times: Vec<_> = forgotten(jobs, now).filter_map(|job| job.ended).collect();
+        times.sort_unstable();
+        times
+    }
+
+    #[test]
+    fn a_thousand_jobs_are_known_that_have_ended_and_the_oldest_are_forgotten_first() {
+        let most = MOST_ENDED as u64;
+        let jobs = |count| (0..count).map(|ended| job(ended, 0)).collect();
+        assert_eq!(forgotten_of(jobs(most), most), [] as [u64; 0]);
+        assert_eq!(forgotten_of(jobs(most + 2), most), [0, 1]);
+    }
+
+    #[test]
+    fn a_million_devices_of_jobs_are_known() {
+        let jobs = |oldest| vec![job(0, oldest), job(1, MOST_ROWS - 300), job(2, 200)];
+        assert_eq!(forgotten_of(jobs(100), 3), [] as [u64; 0]);
+        assert_eq!(forgotten_of(jobs(101), 3), [0]);
+    }
+
+    #[test]
+    fn a_job_is_known_for_thirty_days_after_its_end() {
+        assert_eq!(forgotten_of(vec![job(5, 1)], 5 + HISTORY_MILLIS - 1), [] as [u64; 0]);
+        assert_eq!(forgotten_of(vec![job(5, 1)], 5 + HISTORY_MILLIS), [5]);
+    }
 }
