@@ -95,18 +95,23 @@ impl ClientOptions {
 struct DeviceClient {
     client: Arc<Client>,
     process: u32,
+    blocking: bool,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "arguments arrive converted, by value")]
 #[pymethods]
 impl DeviceClient {
+    /// With `blocking`, threads wait for its operations, and drive the connection meanwhile.
     #[new]
-    fn new(py: Python<'_>, options: ClientOptions) -> PyResult<Self> {
+    fn new(py: Python<'_>, options: ClientOptions, blocking: bool) -> PyResult<Self> {
         let options = options.into_core(default_roots(py));
         // Opening an outbox reads its file.
-        let client = py.detach(|| options.and_then(|options| Client::new(options, &runtime::handle()?)));
+        let client = py.detach(|| {
+            let runtime = if blocking { runtime::attended()? } else { runtime::of(Threads::Worker)? };
+            Client::new(options?, runtime.handle())
+        });
         let client = client.map_err(|error| to_python(&error))?;
-        Ok(Self { client: Arc::new(client), process: runtime::process() })
+        Ok(Self { client: Arc::new(client), process: runtime::process(), blocking })
     }
 
     #[getter]
@@ -165,7 +170,8 @@ impl DeviceClient {
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let ((properties, payload), timeout) = (writer.write(message, unusual)?, limit(timeout)?);
-        Ok(self.operation(|client| client.send_telemetry(&properties, payload, timeout)).on(Threads::None))
+        let operation = self.operation(|client| client.send_telemetry(&properties, payload, timeout));
+        Ok(operation.on(self.callers_or(Threads::None)))
     }
 
     /// Send one of many, of which the session is told by `release`; and whether that is to be called, as this is the
@@ -214,7 +220,7 @@ impl DeviceClient {
                 Ok(Outcomes(outcomes))
             }
         });
-        Ok(operation.on(Threads::None))
+        Ok(operation.on(self.callers_or(Threads::None)))
     }
 
     /// Wait until what the outbox has accepted has left it.
@@ -245,7 +251,8 @@ impl DeviceClient {
         let operation = self.operation(move |client| async move {
             client.respond_to_method(&request_id, status, payload, timeout).await
         });
-        Ok(operation.on(Threads::None))
+        // Whoever drives has brought the call, and will bring the next.
+        Ok(operation.on(self.stand_in_or(Threads::None)))
     }
 
     /// Where to upload a file: JSON for JSON.
@@ -289,17 +296,20 @@ impl DeviceClient {
     /// The next of this kind (and of this name, for messages on inputs and methods); None after `timeout`.
     fn receive(&self, kind: &str, name: Option<String>, timeout: Option<f64>) -> PyResult<Operation> {
         let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);
-        Ok(self.operation(move |client| async move { receive(&client, kind, name, timeout).await }))
+        let operation =
+            self.operation(move |client| async move { receive(&client, kind, name, timeout).await });
+        Ok(operation.on(self.stand_in_or(Threads::Worker)))
     }
 
     /// Whether something of this kind (and name) is there, at once or within `timeout`: who takes it later may be
     /// cancelled before, and then it stays.
     fn arrival(&self, kind: &str, name: Option<String>, timeout: Option<f64>) -> PyResult<Operation> {
         let (kind, timeout) = (kind_of(kind)?, limit(timeout)?);
-        Ok(self.operation(move |client| async move {
+        let operation = self.operation(move |client| async move {
             let arrival = async { client.arrival(kind, name.as_deref()).await.map(|()| true) };
             within(timeout, arrival).await.unwrap_or(Ok(false))
-        }))
+        });
+        Ok(operation.on(self.stand_in_or(Threads::Worker)))
     }
 
     /// What is there already of this kind, or None.
@@ -320,7 +330,15 @@ impl DeviceClient {
         T: Into<Answer> + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        Operation::new(self.process, start(Arc::clone(&self.client)))
+        Operation::new(self.process, start(Arc::clone(&self.client))).on(self.callers_or(Threads::Worker))
+    }
+
+    fn callers_or(&self, others: Threads) -> Threads {
+        if self.blocking { Threads::Callers } else { others }
+    }
+
+    fn stand_in_or(&self, others: Threads) -> Threads {
+        if self.blocking { Threads::StandIn } else { others }
     }
 }
 

@@ -15,7 +15,6 @@ use super::operation::Operation;
 use super::roots::default_roots;
 use super::runtime::{self, Threads};
 use super::service::{credentials, seconds};
-use super::upkeep::Upkeep;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::service::amqp::{self, BearerToken, Endpoint, OutgoingMessage};
@@ -28,8 +27,6 @@ type Outgoing<'py> = (String, Bound<'py, PyAny>, Vec<(Bound<'py, PyAny>, Bound<'
 struct MessageSender {
     sender: Arc<amqp::MessageSender>,
     threads: Threads,
-    /// If callers drive the connection.
-    upkeep: Upkeep,
 }
 
 #[pymethods]
@@ -49,7 +46,7 @@ impl MessageSender {
         let hub = Endpoint::hub(host_name, websocket, credentials, default_roots(py), Clock::system());
         let sender = Arc::new(amqp::MessageSender::new(hub));
         let threads = if blocking { Threads::Callers } else { Threads::Worker };
-        Ok(Self { sender, threads, upkeep: Upkeep::default() })
+        Ok(Self { sender, threads })
     }
 
     /// Send a message and wait until the hub has accepted it; `limit` is in seconds.
@@ -80,7 +77,6 @@ impl MessageSender {
             sender.close().await;
             Ok(())
         };
-        self.upkeep.end(std::future::ready(()));
         Operation::new(runtime::process(), closing).on(self.threads)
     }
 }
@@ -95,7 +91,7 @@ impl MessageSender {
         if self.threads == Threads::Worker {
             return Ok(Operation::new(process, sending));
         }
-        self.upkeep.begin().map_err(|error| to_python(&error))?;
+        runtime::attended().map_err(|error| to_python(&error))?;
         // The connection may have ended while nobody looked.
         let sending = runtime::settled().then(|()| sending);
         Ok(Operation::new(process, sending).on(self.threads))
@@ -104,8 +100,10 @@ impl MessageSender {
 
 impl Drop for MessageSender {
     fn drop(&mut self) {
-        let sender = Arc::clone(&self.sender);
-        self.upkeep.end(async move { sender.close().await });
+        if self.threads == Threads::Callers {
+            let sender = Arc::clone(&self.sender);
+            runtime::leave_to_stand_in(async move { sender.close().await });
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod queues;
 mod roots;
 mod runtime;
 mod service;
-mod upkeep;
+mod stand_in;
 
 use pyo3::prelude::*;
 

@@ -1,9 +1,9 @@
 //! The process's tokio runtimes, and how a Python thread waits for them.
 //!
-//! There are two, started at first use. What goes on between calls (the connections of devices, all of asyncio) runs on
-//! the worker's, which has a thread of its own. What goes on only while somebody waits (the requests of blocking service
-//! clients, their messages) runs on the callers', which has none: the threads that wait drive it, so a call is not handed
-//! to another thread and back. A forked child starts new ones.
+//! There are two, started at first use. All of asyncio runs on the worker's, which has a thread of its own. What blocks
+//! (devices, requests of service clients, their messages) runs on the callers', which has none: the threads that wait
+//! drive it, so a call is not handed to another thread and back. Where connections have to be looked after between
+//! calls, a [`StandIn`] does that. A forked child starts new ones.
 //! A waiting thread is detached from the interpreter; the main thread looks for signals every 100 ms, so
 //! Ctrl-C ends every blocking call. No tokio thread ever touches Python. Once the interpreter is
 //! finishing, threads that wait stay parked: a daemon thread that came back then would be killed inside
@@ -13,14 +13,15 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 
+use super::stand_in::StandIn;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often the main thread looks for signals while it waits.
@@ -36,8 +37,10 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 pub(super) enum Threads {
     /// The core's own.
     Worker,
-    /// Those that wait. While none does, nothing happens, but for what [`super::upkeep`] does.
+    /// Those that wait. While none does, nothing happens, unless there is a stand-in.
     Callers,
+    /// The callers' stand-in, for those that may wait for long, or answer what it brings; they only wait.
+    StandIn,
     /// None of their own: for what needs no timer and no connection, and only waits for something that other threads
     /// bring. Whoever brings it runs what is left to do.
     None,
@@ -57,53 +60,90 @@ fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A runtime, which lives as long as its process.
-struct ProcessRuntime {
-    process: u32,
-    runtime: &'static Runtime,
+/// The runtime of callers, and who drives it while there is none.
+struct Callers {
+    runtime: Runtime,
+    stand_in: StandIn,
 }
 
-static WORKER: Mutex<Option<ProcessRuntime>> = Mutex::new(None);
-static CALLERS: Mutex<Option<ProcessRuntime>> = Mutex::new(None);
+/// What each process has one of, made at first use. Never dropped: in a forked child the parent's threads do not exist,
+/// and could not be waited for.
+struct PerProcess<T: 'static>(Mutex<Option<(u32, &'static T)>>);
+
+impl<T> PerProcess<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    fn made(&self) -> Option<&'static T> {
+        let made = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.filter(|(owner, _)| *owner == process()).map(|(_, made)| made)
+    }
+
+    fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<&'static T> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, made)) = slot.filter(|(owner, _)| *owner == process()) {
+            return Ok(made);
+        }
+        let new: &'static T = Box::leak(Box::new(make()?));
+        *slot = Some((process(), new));
+        Ok(new)
+    }
+}
+
+static WORKER: PerProcess<Runtime> = PerProcess::new();
+static CALLERS: PerProcess<Callers> = PerProcess::new();
 static FINISHING: AtomicBool = AtomicBool::new(false);
 
-/// The worker's runtime, of this process.
-pub(super) fn handle() -> Result<Handle> {
-    Ok(of(Threads::Worker)?.handle().clone())
+fn worker() -> Result<&'static Runtime> {
+    WORKER.get(|| build(&mut Builder::new_multi_thread()))
 }
 
-/// The runtime of these threads in this process, started now if need be.
-pub(super) fn of(threads: Threads) -> Result<&'static Runtime> {
-    let (slot, mut builder) = match threads {
-        Threads::Worker | Threads::None => (&WORKER, Builder::new_multi_thread()),
-        Threads::Callers => (&CALLERS, Builder::new_current_thread()),
-    };
-    let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let process = process();
-    if let Some(mine) = slot.as_ref().filter(|mine| mine.process == process) {
-        return Ok(mine.runtime);
-    }
-    let runtime = builder
+fn callers() -> Result<&'static Callers> {
+    CALLERS.get(|| {
+        let runtime = build(&mut Builder::new_current_thread())?;
+        Ok(Callers { runtime, stand_in: StandIn::default() })
+    })
+}
+
+fn build(builder: &mut Builder) -> Result<Runtime> {
+    builder
         .worker_threads(1)
         .max_blocking_threads(LOOK_UPS)
         .thread_keep_alive(IDLE_TIME)
         .thread_name("ferrohub")
         .enable_all()
         .build()
-        .map_err(|error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error))?;
-    // Never dropped: in a forked child the parent's threads do not exist, and could not be waited for.
-    let runtime = Box::leak(Box::new(runtime));
-    *slot = Some(ProcessRuntime { process, runtime });
-    Ok(runtime)
+        .map_err(|error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error))
+}
+
+/// The runtime of these threads in this process, started now if need be.
+pub(super) fn of(threads: Threads) -> Result<&'static Runtime> {
+    match threads {
+        Threads::Worker | Threads::None => worker(),
+        Threads::Callers | Threads::StandIn => callers().map(|callers| &callers.runtime),
+    }
+}
+
+/// The callers' runtime, which from now on is driven between calls too.
+pub(super) fn attended() -> Result<&'static Runtime> {
+    let callers = callers()?;
+    callers.stand_in.start(&callers.runtime)?;
+    Ok(&callers.runtime)
+}
+
+/// Have the callers' runtime do this when it can; not at all if there is none yet, as then there is nothing to end.
+pub(super) fn leave_to_stand_in(work: impl Future<Output = ()> + Send + 'static) {
+    if let Some(callers) = CALLERS.made() {
+        callers.runtime.spawn(work);
+    }
 }
 
 /// Let connections that were given up end now, and not when somebody waits again.
 pub(super) fn settle_callers() {
-    let slot = CALLERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mine = slot.as_ref().filter(|mine| mine.process == process()).map(|mine| mine.runtime);
-    drop(slot);
-    if let Some(runtime) = mine {
-        runtime.block_on(settled());
+    if let Some(callers) = CALLERS.made() {
+        let _driving = callers.stand_in.make_way();
+        callers.runtime.block_on(settled());
     }
 }
 
@@ -122,23 +162,12 @@ pub(super) fn block_on<T: Send>(
     future: impl Future<Output = T> + Send,
 ) -> PyResult<T> {
     let main_thread = on_main_thread(py)?;
-    let runtime = match threads {
-        Threads::None => None,
-        threads => Some(of(threads).map_err(|error| super::errors::to_python(&error))?),
-    };
+    let way = Way::of(threads).map_err(|error| super::errors::to_python(&error))?;
     py.detach(move || {
         let mut future = pin!(future);
         loop {
             // A slice of time, after which signals are looked for; without end elsewhere than on the main thread.
-            let slice = main_thread.then_some(SIGNAL_INTERVAL);
-            let value = match (runtime, slice) {
-                (None, slice) => park_on(future.as_mut(), slice),
-                (Some(runtime), None) => Some(runtime.block_on(future.as_mut())),
-                (Some(runtime), Some(slice)) => {
-                    runtime.block_on(async { tokio::time::timeout(slice, future.as_mut()).await.ok() })
-                }
-            };
-            match value {
+            match way.wait(future.as_mut(), main_thread.then_some(SIGNAL_INTERVAL)) {
                 Some(value) if main_thread => return Ok(value),
                 Some(value) => {
                     while FINISHING.load(Ordering::Acquire) {
@@ -150,6 +179,54 @@ pub(super) fn block_on<T: Send>(
             }
         }
     })
+}
+
+/// How a thread waits.
+#[derive(Clone, Copy)]
+enum Way {
+    Alone,
+    Worker(&'static Runtime),
+    Driving(&'static Callers),
+    StandIn(&'static Callers),
+}
+
+impl Way {
+    fn of(threads: Threads) -> Result<Self> {
+        Ok(match threads {
+            Threads::None => Self::Alone,
+            Threads::Worker => Self::Worker(worker()?),
+            Threads::Callers => Self::Driving(callers()?),
+            Threads::StandIn => Self::StandIn(callers()?),
+        })
+    }
+
+    /// Wait for a future, for this long at most.
+    fn wait<T>(self, future: Pin<&mut impl Future<Output = T>>, limit: Option<Duration>) -> Option<T> {
+        match self {
+            Self::Alone => park_on(future, limit),
+            Self::Worker(runtime) => drive(runtime, future, limit),
+            Self::Driving(callers) => {
+                let _driving = callers.stand_in.make_way();
+                drive(&callers.runtime, future, limit)
+            }
+            Self::StandIn(callers) => {
+                let _timers = callers.runtime.enter();
+                callers.stand_in.hurry();
+                park_on(future, limit)
+            }
+        }
+    }
+}
+
+fn drive<T>(
+    runtime: &Runtime,
+    future: Pin<&mut impl Future<Output = T>>,
+    limit: Option<Duration>,
+) -> Option<T> {
+    match limit {
+        None => Some(runtime.block_on(future)),
+        Some(limit) => runtime.block_on(async { tokio::time::timeout(limit, future).await.ok() }),
+    }
 }
 
 /// Wait on this thread alone for a future that others complete; None after this time.

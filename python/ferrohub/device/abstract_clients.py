@@ -52,6 +52,8 @@ class AbstractIoTHubClient:
     """A client of a hub."""
 
     _of_module = False
+    # Whether threads wait for its calls, or an event loop.
+    _blocks = True
     _operation_timeout: float | None = None
     # Whether it was made from the environment of IoT Edge, as modules can be.
     _on_edge = False
@@ -66,7 +68,7 @@ class AbstractIoTHubClient:
     @classmethod
     def _create(cls: type[Client], options: ClientOptions) -> Client:
         with translated():
-            client = cls(DeviceClient(options))
+            client = cls(DeviceClient(options, cls._blocks))
         client._operation_timeout = options.operation_timeout
         if options.outbox is not None:
             # What it gives up must be told.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 class GenericIoTHubClient(base.GenericIoTHubClient):
     """What the asyncio clients of devices and modules have in common."""
 
+    _blocks = False
     _logger_name = "azure.iot.device.iothub.aio.async_clients"
     _home: loops.Loop | None = None
 
