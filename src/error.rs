@@ -70,6 +70,11 @@ impl Error {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// The system gives no thread.
+    pub(crate) fn no_thread(cause: std::io::Error) -> Self {
+        Self::new(ErrorKind::System, "no thread could be started").caused_by(cause)
+    }
+
     /// The same error, with what caused it.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {

@@ -20,7 +20,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use notifications::Kind;
 
 /// Azure IoT Hub for Python on a Rust core, with a local hub.
@@ -82,7 +82,7 @@ fn execute(command: Command) -> Result<u8> {
         .thread_name("ferrohub")
         .enable_all()
         .build()
-        .map_err(|error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error))?;
+        .map_err(Error::no_thread)?;
     let outcome = runtime.block_on(async {
         match command {
             Command::Up(up) => up.run().await,

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::errors;
 use super::runtime::{self, Threads};
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::hub::events::{EventOptions, Source};
 use crate::hub::{Hub as CoreHub, HubOptions, OwnerKey};
 
@@ -43,9 +43,7 @@ impl OwnRuntime {
     fn start() -> PyResult<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).max_blocking_threads(2).thread_name("ferrohub-hub").enable_all();
-        let runtime = builder.build().map_err(|error| {
-            errors::to_python(&Error::new(ErrorKind::System, "no thread could be started").caused_by(error))
-        })?;
+        let runtime = builder.build().map_err(|error| errors::to_python(&Error::no_thread(error)))?;
         Ok(Self(Some(runtime)))
     }
 

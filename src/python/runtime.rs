@@ -22,7 +22,7 @@ use pyo3::types::IntoPyDict;
 use tokio::runtime::{Builder, Runtime};
 
 use super::stand_in::StandIn;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How often the main thread looks for signals while it waits.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -114,7 +114,7 @@ fn build(builder: &mut Builder) -> Result<Runtime> {
         .thread_name("ferrohub")
         .enable_all()
         .build()
-        .map_err(|error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error))
+        .map_err(Error::no_thread)
 }
 
 /// The runtime of these threads in this process, started now if need be.

@@ -7,14 +7,14 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How long the runtime is left to callers between two calls.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -48,10 +48,8 @@ impl StandIn {
     pub(super) fn start(&'static self, runtime: &'static Runtime) -> Result<()> {
         let mut thread = self.lock();
         if thread.is_none() {
-            let started =
-                thread::Builder::new().name("ferrohub".into()).spawn(|| self.run(runtime)).map_err(
-                    |error| Error::new(ErrorKind::System, "no thread could be started").caused_by(error),
-                )?;
+            let builder = thread::Builder::new().name("ferrohub".into());
+            let started = builder.spawn(|| self.run(runtime)).map_err(Error::no_thread)?;
             *thread = Some(started.thread().clone());
         }
         Ok(())
@@ -114,7 +112,7 @@ impl StandIn {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Thread>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Thread>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
