@@ -78,7 +78,9 @@ def test_who_waits_for_a_message_does_not_keep_others_from_sending(
         for _ in range(ROUNDS):
             client.send_message("x", timeout=SECONDS)
         registry.send_c2d_message("d", "hello")
-        assert waiting.result(SECONDS).data == b"hello"
+        received = waiting.result(SECONDS)
+        assert received is not None
+        assert received.data == b"hello"
     assert len(hub.telemetry()) == ROUNDS
 
 
